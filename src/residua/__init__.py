@@ -1,0 +1,49 @@
+"""Residua: residual networks as real software."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from residua.errors import UserError as UserError
+    from residua.nets.batchnorm import recalibrate as recalibrate
+    from residua.nets.create import create as create
+    from residua.nets.network import Network as Network
+    from residua.nets.network import Vgg as Vgg
+    from residua.nets.plan import plan as plan
+    from residua.nets.spec import Spec as Spec
+    from residua.nets.spec import VggSpec as VggSpec
+    from residua.nets.unravel import unravel as unravel
+    from residua.nets.zoo import list_models as list_models
+    from residua.nets.zoo import spec as spec
+
+__version__ = "0.1.0"
+
+# Where each public name lives: imported when first used, so that what needs no torch does not load it.
+_HOMES = {
+    "UserError": "errors",
+    "recalibrate": "nets.batchnorm",
+    "create": "nets.create",
+    "Network": "nets.network",
+    "Vgg": "nets.network",
+    "plan": "nets.plan",
+    "Spec": "nets.spec",
+    "VggSpec": "nets.spec",
+    "unravel": "nets.unravel",
+    "list_models": "nets.zoo",
+    "spec": "nets.zoo",
+}
+__all__ = [*_HOMES]  # noqa: PLE0604 - the names are strings
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'residua' has no attribute {name!r}")
+    value = getattr(import_module(f"residua.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,18 @@
+"""What a user did wrong, said in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend: the message names the input and says what to do."""
+
+
+def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
+    """Error for a name that does not exist, with the nearest that do."""
+    known = sorted(known)
+    near = get_close_matches(given, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"valid are {', '.join(known)}."
+    return UserError(f"unknown {what} {given!r}: {hint}")

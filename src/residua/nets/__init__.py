@@ -1,0 +1,1 @@
+"""Networks: from a description to a module, its counts and its picture."""

@@ -1,0 +1,44 @@
+"""First weights, as the papers draw them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from residua.nets.spec import VggSpec
+
+if TYPE_CHECKING:
+    from residua.nets.network import Network, Unit, Vgg
+
+
+@torch.no_grad()
+def initialize(network: Network | Vgg) -> None:
+    """Draw He-normal convolutions (fan-out) and set norms to 1 and 0; linear layers are torchvision's."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear) and isinstance(network.spec, VggSpec):
+            nn.init.normal_(module.weight, 0, 0.01)
+            nn.init.zeros_(module.bias)
+        elif module is not network and hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    if isinstance(network.spec, VggSpec):
+        return
+    for unit in network.units:
+        if network.spec.gate_bias is not None:
+            nn.init.constant_(unit.gate.bias, network.spec.gate_bias)
+        if network.spec.zero_init_residual:
+            _start_at_zero(unit)
+
+
+def _start_at_zero(unit: Unit) -> None:
+    """Make the residual 0 but able to learn: the last norm's gain, or the last weights where none follows.
+
+    A gain of 0 before a ReLU would get no gradient, so what counts is what comes last.
+    """
+    last = [name for name, layer in unit.block.residual if layer.kind in ("convolution", "norm")][-1]
+    nn.init.zeros_(unit.get_submodule(last).weight)

@@ -1,0 +1,167 @@
+"""The module that does what a planned layer says."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from residua.nets.batchnorm import FirstPrinciplesBatchNorm
+from residua.nets.layers import Chain, Layer
+from residua.nets.spec import Spec
+
+
+class Subsample(nn.Module):
+    """Option A's shortcut: every stride-th pixel, and zeros for the channels that are new."""
+
+    def __init__(self, stride: int, new_channels: int, around: bool) -> None:
+        super().__init__()
+        self.stride = stride
+        self.front = new_channels // 2 if around else 0
+        self.back = new_channels - self.front
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take pixels, add channels."""
+        x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, self.front, self.back)) if self.front or self.back else x
+
+    def extra_repr(self) -> str:
+        """Shown in the printed network."""
+        return f"stride={self.stride}, zeros_before={self.front}, zeros_behind={self.back}"
+
+
+class BorderedMaxPool(nn.Module):
+    """3x3 max pool of stride 2 that pads with zeros, or as TensorFlow's "SAME" does."""
+
+    def __init__(self, border: str) -> None:
+        super().__init__()
+        self.border = border
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool: "same" leaves out the border, before an even side has none and an odd one has one row."""
+        if self.border == "zeros":
+            return F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 3, 2)
+        height, width = x.shape[2:]
+        return F.max_pool2d(x, 3, 2, padding=(height % 2, width % 2), ceil_mode=True)
+
+    def extra_repr(self) -> str:
+        """Shown in the printed network."""
+        return f"border={self.border}"
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales every channel by a number between 0 and 1 that the whole image decides."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, hidden, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.fc2 = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale the channels."""
+        return x * self.fc2(self.relu(self.fc1(x.mean((2, 3), keepdim=True)))).sigmoid()
+
+
+class StochasticDepth(nn.Module):
+    """In training, leaves out the residual of each sample with a probability and scales the others up."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop samples of a batch."""
+        if not self.training:
+            return x
+        kept = torch.rand(x.shape[0], 1, 1, 1, device=x.device, dtype=torch.float32) >= self.rate
+        return x * (kept.to(x.dtype) / (1 - self.rate))
+
+    def extra_repr(self) -> str:
+        """Shown in the printed network."""
+        return f"rate={self.rate:g}"
+
+
+def build(layer: Layer, spec: Spec | None = None) -> nn.Module:
+    """Build one layer; only a norm asks the spec which it is."""
+    into, out = layer.inputs.channels, layer.outputs.channels
+    match layer.kind:
+        case "convolution":
+            return _convolution(layer)
+        case "norm":
+            return _norm(out, spec)
+        case "relu":
+            return nn.ReLU(inplace=layer.inplace)
+        case "max_pool" if layer.kernel == 3:
+            return nn.MaxPool2d(3, 2, 1) if layer.border == "none" else BorderedMaxPool(layer.border)
+        case "max_pool":
+            return nn.MaxPool2d(layer.kernel, layer.stride)
+        case "average_pool":
+            return nn.AvgPool2d(layer.kernel, layer.stride, ceil_mode=True, count_include_pad=False)
+        case "adaptive_pool":
+            return nn.AdaptiveAvgPool2d(layer.outputs.side)
+        case "subsample":
+            return Subsample(layer.stride, out - into, layer.border == "around")
+        case "squeeze_excitation":
+            return SqueezeExcitation(into, layer.hidden)
+        case "stochastic_depth":
+            return StochasticDepth(layer.rate)
+        case "dropout":
+            return nn.Dropout(layer.rate)
+        case "flatten":
+            return nn.Flatten()
+        case "linear":
+            return nn.Linear(into, out)
+
+
+def _convolution(layer: Layer) -> nn.Conv2d:
+    return nn.Conv2d(
+        layer.inputs.channels,
+        layer.outputs.channels,
+        layer.kernel,
+        stride=layer.stride,
+        padding=layer.dilation * (layer.kernel // 2),
+        dilation=layer.dilation,
+        groups=layer.groups,
+        bias=layer.bias,
+    )
+
+
+def _norm(channels: int, spec: Spec | None) -> nn.Module:
+    if spec is None:
+        return nn.BatchNorm2d(channels)
+    eps = spec.norm_eps or 1e-5
+    if spec.norm == "group":
+        return nn.GroupNorm(math.gcd(channels, spec.norm_groups or 1), channels, eps)
+    momentum = None if spec.norm_momentum == "exact" else cast(float, spec.norm_momentum)
+    kind = nn.BatchNorm2d if spec.norm == "batch" else FirstPrinciplesBatchNorm
+    return kind(channels, eps, momentum)
+
+
+def attach(module: nn.Module, chain: Chain, spec: Spec | None = None) -> tuple[str, ...]:
+    """Build a chain's layers into a module under their names, and return the steps that run it.
+
+    A dotted name ("downsample.0") is a place in a `Sequential`, which runs as one step.
+    """
+    steps: list[str] = []
+    for name, layer in chain:
+        first, _, rest = name.partition(".")
+        if rest:
+            if first not in module._modules:
+                module.add_module(first, nn.Sequential())
+            module.get_submodule(first).add_module(rest, build(layer, spec))
+        elif first not in module._modules:
+            module.add_module(first, build(layer, spec))
+        if not (rest and steps and steps[-1] == first):
+            steps.append(first)
+    return tuple(steps)
+
+
+def run(module: nn.Module, steps: tuple[str, ...], x: Tensor) -> Tensor:
+    """Pass x through the named parts of a module, one after the other."""
+    for step in steps:
+        x = getattr(module, step)(x)
+    return x

@@ -1,0 +1,421 @@
+"""The plan: a spec expanded once into named layers with their shapes.
+
+The network, the counts, the tables and the names of weights all read it, so no fact is written twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from operator import mul
+from typing import Literal, NamedTuple
+
+from residua.errors import UserError
+from residua.nets.layers import Block, Chain, Layer, Shape, Step
+from residua.nets.spec import GATED, AnySpec, Order, Spec, VggSpec, inner_width, output_width
+
+CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
+
+
+class Turn(NamedTuple):
+    """How an order departs from conv-BN-ReLU: steps moved from the end to the front, steps after the sum."""
+
+    front: int
+    after: int
+
+
+ORDERS: dict[Order, Turn] = {
+    "original": Turn(0, 1),
+    "bn_after_addition": Turn(0, 2),
+    "relu_before_addition": Turn(0, 0),
+    "relu_only_preactivation": Turn(1, 0),
+    "full_preactivation": Turn(2, 0),
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """One row of the papers' tables: the stem, its pool, a stage, or the head."""
+
+    name: str
+    role: Literal["stem", "stage", "head"]
+    blocks: tuple[tuple[str, Block], ...]
+
+    @property
+    def outputs(self) -> Shape:
+        """What the group passes on."""
+        return self.blocks[-1][1].outputs
+
+    @property
+    def parameters(self) -> int:
+        """Learned numbers."""
+        return sum(block.parameters for _, block in self.blocks)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one image."""
+        return sum(block.multiply_adds for _, block in self.blocks)
+
+    @property
+    def depth(self) -> int:
+        """Convolutions and linear layers along the main path."""
+        return sum(block.depth for _, block in self.blocks)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every layer of a network in order, for one size of input."""
+
+    spec: AnySpec
+    inputs: Shape
+    groups: tuple[Group, ...]
+
+    @property
+    def stages(self) -> tuple[Group, ...]:
+        """The groups made of units (of a VGG: of convolutions)."""
+        return tuple(group for group in self.groups if group.role == "stage")
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """How much smaller each stage's output is than the image."""
+        steps = [math.prod(layer.stride for _, b in g.blocks for _, layer in b.main) for g in self.groups]
+        strides = list(accumulate(steps, mul))
+        return tuple(
+            stride for group, stride in zip(self.groups, strides, strict=True) if group.role == "stage"
+        )
+
+    @property
+    def blocks(self) -> Iterator[tuple[str, Block]]:
+        """All blocks with their names, in order."""
+        return (named for group in self.groups for named in group.blocks)
+
+    @property
+    def layers(self) -> Iterator[Step]:
+        """All layers under the full names that their weights have, in order."""
+        for name, block in self.blocks:
+            prefix = f"{name}." if name else ""
+            yield from ((prefix + step, layer) for step, layer in block.steps())
+
+    @cached_property
+    def parameters(self) -> int:
+        """Learned numbers."""
+        return sum(group.parameters for group in self.groups)
+
+    @cached_property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one image."""
+        return sum(group.multiply_adds for group in self.groups)
+
+    @cached_property
+    def depth(self) -> int:
+        """Depth by the papers' rule: convolutions and linear layers on the main path, no projections."""
+        return sum(group.depth for group in self.groups)
+
+
+def plan(spec: AnySpec, side: int | None = None) -> Plan:
+    """Expand a spec for images of the given side (by default the spec's own)."""
+    inputs = Shape(spec.in_channels, spec.input_size if side is None else side)
+    if inputs.side < 1:
+        raise UserError(f"size={inputs.side} is not valid: it must be at least 1.")
+    groups = _vgg(spec, inputs) if isinstance(spec, VggSpec) else _resnet(spec, inputs)
+    return Plan(spec, inputs, groups)
+
+
+def _resnet(spec: Spec, inputs: Shape) -> tuple[Group, ...]:
+    groups = [Group("conv1", "stem", (("", Block(_stem(spec, inputs))),))]
+    if spec.stem_pool:
+        pool = _pool(groups[-1].outputs, spec.stem_pool)
+        groups.append(Group("pool", "stem", (("", Block((("maxpool", pool),))),)))
+    pace = _Pace(spec)
+    for stage in range(len(spec.units)):
+        groups.append(_stage(spec, stage, groups[-1].outputs, pace))
+    return (*groups, Group("head", "head", (("", Block(_head(spec, groups[-1].outputs))),)))
+
+
+class _Pace:
+    """Turns strides into dilation once the output stride is reached."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.limit = spec.output_stride
+        self.stride = spec.stem_stride
+        self.dilation = 1
+
+    def step(self, stride: int) -> tuple[int, int, int]:
+        """Return the stride to take, and the dilation before and behind the strided convolution.
+
+        A unit whose stride becomes dilation still runs at the old rate up to there.
+        """
+        before = self.dilation
+        if self.limit is not None and self.stride * stride > self.limit:
+            self.dilation *= stride
+            stride = 1
+        self.stride *= stride
+        return stride, before, self.dilation
+
+
+def _stage(spec: Spec, stage: int, inputs: Shape, pace: _Pace) -> Group:
+    count = spec.units[stage]
+    last_stage = len(spec.units) - 1
+    strided = {"first": 0 if stage > 0 else None, "last": count - 1 if stage < last_stage else None}
+    done, total = sum(spec.units[:stage]), sum(spec.units)
+    blocks = []
+    for index in range(count):
+        stride, *dilations = pace.step(2 if index == strided[spec.stride_unit] else 1)
+        drop = spec.stochastic_depth * (done + index + 1) / total
+        block = _unit(spec, stage, inputs, stride, (dilations[0], dilations[1]), index == 0, drop)
+        blocks.append((f"layer{stage + 1}.{index}", block))
+        inputs = block.outputs
+    return Group(f"conv{stage + 2}_x", "stage", tuple(blocks))
+
+
+@lru_cache(maxsize=4096)
+def _unit(
+    spec: Spec,
+    stage: int,
+    inputs: Shape,
+    stride: int,
+    dilations: tuple[int, int],
+    first: bool,
+    drop: float,
+) -> Block:
+    """Expand one unit: conv-BN-ReLU repeated, turned as the order says, and cut where the addition is."""
+    absorbed = first and stage == 0 and spec.first_activation == "stem"
+    front, behind = ORDERS[spec.order]
+    shortcut_kind = _shortcut_kind(spec, inputs.channels != output_width(spec, stage), stride)
+    shares = (first and spec.shared_activation == "stage") or (
+        shortcut_kind == "projection" and spec.shared_activation == "projection"
+    )
+    steps = _main_path(spec, stage, inputs, stride, dilations)
+    start, end = front if shares and not absorbed else 0, len(steps) - behind
+    before, residual, after = steps[:start], steps[front if absorbed else start : end], steps[end:]
+    outputs = residual[-1][1].outputs
+    residual += _residual_end(spec, outputs, drop)
+    shortcut = gate = None
+    if spec.residual:
+        shortcut = _shortcut(spec, shortcut_kind, inputs, outputs, stride)
+    if spec.shortcut in GATED:
+        gate = Layer("convolution", inputs, outputs, stride=stride, bias=True)
+    return Block(
+        _finished(spec, residual), _finished(spec, before), shortcut, _finished(spec, after, fresh=True), gate
+    )
+
+
+def _residual_end(spec: Spec, shape: Shape, drop: float) -> Chain:
+    """What scales the residual before the addition."""
+    steps: list[Step] = []
+    if spec.squeeze_excitation:
+        hidden = max(8, round(shape.channels / spec.squeeze_excitation / 8) * 8)
+        steps.append(("se", Layer("squeeze_excitation", shape, shape, hidden=hidden)))
+    if drop:
+        steps.append(("drop", Layer("stochastic_depth", shape, shape, rate=drop)))
+    return tuple(steps)
+
+
+def _main_path(spec: Spec, stage: int, inputs: Shape, stride: int, dilations: tuple[int, int]) -> Chain:
+    """All steps of a unit's main path, in the order of execution."""
+    steps: list[Step] = []
+    shapes = _convolutions(spec, stage, inputs, stride, dilations)
+    cycle = [part for _ in shapes for part in ("conv", "bn", "relu")]
+    front, _ = ORDERS[spec.order]
+    cycle = cycle[len(cycle) - front :] + cycle[: len(cycle) - front]
+    numbers = {"conv": 0, "bn": 0}
+    for place, part in enumerate(cycle):
+        if part == "relu":
+            steps.append(("relu", Layer("relu", inputs, inputs)))
+            continue
+        numbers[part] += 1
+        name = f"{part}{numbers[part]}"
+        if part == "conv":
+            normalized = place + 1 < len(cycle) and cycle[place + 1] == "bn"
+            if spec.order == "bn_after_addition" and numbers["conv"] == len(shapes):
+                normalized = False
+            layer = shapes[numbers["conv"] - 1]
+            steps.append((name, _biased(spec, layer, normalized)))
+            inputs = layer.outputs
+        else:
+            steps.append((name, Layer("norm", inputs, inputs)))
+    return tuple(steps)
+
+
+def _convolutions(
+    spec: Spec, stage: int, inputs: Shape, stride: int, dilations: tuple[int, int]
+) -> list[Layer]:
+    """The main path's convolutions."""
+    inner, outer = inner_width(spec, stage), output_width(spec, stage)
+    if spec.unit == "basic":
+        first = convolution(inputs, inner, 3, stride, dilations[0])
+        return [first, convolution(first.outputs, outer, 3, 1, dilations[1])]
+    strides = (stride, 1) if spec.stride_place == "1x1" else (1, stride)
+    reduce = convolution(inputs, inner, 1, strides[0])
+    middle = convolution(reduce.outputs, inner, 3, strides[1], dilations[0], spec.groups or 1)
+    return [reduce, middle, convolution(middle.outputs, outer, 1)]
+
+
+def _shortcut_kind(spec: Spec, widens: bool, stride: int) -> str:
+    """Which shortcut a unit has: "projection", "subsample" (with zero channels) or "identity"."""
+    changes = widens or stride > 1
+    if spec.shortcut == "convolution" or spec.projection == "C":
+        return "projection"
+    if spec.projection == "B" and (widens or (stride > 1 and spec.stride_unit == "first")):
+        return "projection"
+    return "subsample" if changes else "identity"
+
+
+def _shortcut(spec: Spec, kind: str, inputs: Shape, outputs: Shape, stride: int) -> Chain:
+    steps: list[Step] = []
+    if kind == "subsample":
+        layer = Layer("subsample", inputs, outputs, stride=stride, border=spec.zero_channels or "behind")
+        steps = [("downsample", layer)]
+    elif kind == "projection":
+        layers: list[Layer | None] = []
+        if spec.projection_pool:
+            pooled = Shape(inputs.channels, outputs.side)
+            pool = Layer("average_pool", inputs, pooled, kernel=2, stride=stride) if stride > 1 else None
+            layers.append(pool)
+            inputs, stride = pooled, 1
+        normalized = not spec.preactivated
+        layers.append(_biased(spec, convolution(inputs, outputs.channels, 1, stride), normalized))
+        if normalized:
+            layers.append(Layer("norm", outputs, outputs))
+        steps = [(f"downsample.{i}", layer) for i, layer in enumerate(layers) if layer]
+    if spec.shortcut == "dropout":
+        steps.append(("dropout", Layer("dropout", outputs, outputs, rate=spec.dropout_rate or 0.0)))
+    return _finished(spec, steps)
+
+
+def _stem(spec: Spec, inputs: Shape) -> Chain:
+    """First convolutions, and the first activation where it is the stem's."""
+    turn = ORDERS[spec.order]
+    normalizes = spec.first_activation != "unit" or turn.front == 1
+    if spec.stem == "deep":
+        steps = _deep_stem(spec, inputs)
+    else:
+        kernel, stride = (7, 2) if spec.stem == "imagenet" else (3, 1)
+        steps = [("conv1", convolution(inputs, spec.stem_width, kernel, stride))]
+    name, last = steps.pop()
+    steps.append((name, _biased(spec, last, normalizes)))
+    if normalizes:
+        steps.append(("bn1", Layer("norm", last.outputs, last.outputs)))
+    if spec.first_activation != "unit":
+        steps.append(("relu", Layer("relu", last.outputs, last.outputs)))
+    return _finished(spec, steps)
+
+
+def _deep_stem(spec: Spec, inputs: Shape) -> list[Step]:
+    half = max(1, spec.stem_width // 2)
+    first = _biased(spec, convolution(inputs, half, 3, 2), True)
+    second = _biased(spec, convolution(first.outputs, half, 3), True)
+    shape = first.outputs
+    norm, relu = Layer("norm", shape, shape), Layer("relu", shape, shape, inplace=True)
+    last = convolution(second.outputs, spec.stem_width, 3)
+    parts = (first, norm, relu, second, norm, relu, last)
+    return [(f"conv1.{index}", layer) for index, layer in enumerate(parts)]
+
+
+def _head(spec: Spec, inputs: Shape) -> Chain:
+    """What is left of the last activation, then pooling and the classifier."""
+    steps: list[Step] = []
+    front = ORDERS[spec.order].front
+    if front == 2:
+        steps.append(("bn_last", Layer("norm", inputs, inputs)))
+    if front:
+        steps.append(("relu", Layer("relu", inputs, inputs)))
+    pooled = Shape(inputs.channels, 1)
+    steps += [
+        ("avgpool", Layer("adaptive_pool", inputs, pooled)),
+        ("flatten", Layer("flatten", pooled, pooled)),
+        ("fc", _linear(pooled.channels, spec.num_classes)),
+    ]
+    return _finished(spec, steps)
+
+
+def _vgg(spec: VggSpec, inputs: Shape) -> tuple[Group, ...]:
+    groups, index = [], 0
+    for stage, (count, width) in enumerate(zip(spec.convolutions, spec.widths, strict=True)):
+        layers: list[Layer] = []
+        for _ in range(count):
+            layers.append(convolution(inputs, width, 3, bias=True))
+            inputs = layers[-1].outputs
+            if spec.norm == "batch":
+                layers.append(Layer("norm", inputs, inputs))
+            layers.append(Layer("relu", inputs, inputs, inplace=True))
+        pooled = Shape(width, inputs.side // 2)
+        if not pooled.side:
+            raise UserError(
+                f"size is too small for this network: it halves it {len(spec.convolutions)} times."
+            )
+        layers.append(Layer("max_pool", inputs, pooled, kernel=2, stride=2, border="none"))
+        inputs = pooled
+        chain = tuple((str(index + place), layer) for place, layer in enumerate(layers))
+        groups.append(Group(f"conv{stage + 1}_x", "stage", (("features", Block(chain)),)))
+        index += len(layers)
+    return (*groups, _vgg_head(spec, inputs))
+
+
+def _vgg_head(spec: VggSpec, inputs: Shape) -> Group:
+    pooled, flat = Shape(inputs.channels, 7), Shape(inputs.channels * 49, 1)
+    pool = (("avgpool", Layer("adaptive_pool", inputs, pooled)), ("flatten", Layer("flatten", pooled, flat)))
+    hidden = Shape(spec.hidden, 1)
+    layers = [
+        _linear(flat.channels, spec.hidden),
+        Layer("relu", hidden, hidden, inplace=True),
+        Layer("dropout", hidden, hidden, rate=spec.dropout_rate),
+        _linear(spec.hidden, spec.hidden),
+        Layer("relu", hidden, hidden, inplace=True),
+        Layer("dropout", hidden, hidden, rate=spec.dropout_rate),
+        _linear(spec.hidden, spec.num_classes),
+    ]
+    classifier = tuple((str(index), layer) for index, layer in enumerate(layers))
+    return Group("head", "head", (("", Block(pool)), ("classifier", Block(classifier))))
+
+
+def convolution(
+    inputs: Shape,
+    channels: int,
+    kernel: int,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+) -> Layer:
+    """Convolution padded so that it keeps the side, but for its stride."""
+    outputs = Shape(channels, -(-inputs.side // stride))
+    return Layer("convolution", inputs, outputs, kernel, stride, dilation, groups, bias)
+
+
+def _linear(inputs: int, outputs: int) -> Layer:
+    return Layer("linear", Shape(inputs, 1), Shape(outputs, 1), bias=True)
+
+
+def _pool(inputs: Shape, kind: str) -> Layer:
+    border = {"max": "none", "max_zero_padded": "zeros", "max_same": "same"}[kind]
+    outputs = Shape(inputs.channels, -(-inputs.side // 2))
+    return Layer("max_pool", inputs, outputs, kernel=3, stride=2, border=border)
+
+
+def _biased(spec: Spec, layer: Layer, normalized: bool) -> Layer:
+    """Give a convolution its bias; without any normalization every convolution needs one."""
+    bias = spec.bias == "all" or spec.norm == "none" or (spec.bias == "unnormalized" and not normalized)
+    return convolution(
+        layer.inputs, layer.outputs.channels, layer.kernel, layer.stride, layer.dilation, layer.groups, bias
+    )
+
+
+def _finished(spec: Spec, steps: Iterable[Step], fresh: bool = False) -> Chain:
+    """Leave out norms that the spec does not want, and let ReLUs overwrite their input where none else reads it.
+
+    A chain's own input is not its to overwrite, unless it is fresh.
+    """
+    chain: list[Step] = []
+    for name, layer in steps:
+        if layer.kind == "norm" and spec.norm == "none":
+            continue
+        if layer.kind == "relu" and name == "relu":
+            name = "relu" if fresh else "relu_kept"
+            layer = Layer("relu", layer.inputs, layer.outputs, inplace=fresh)
+        chain.append((name, layer))
+        fresh = True
+    return tuple(chain)

@@ -1,0 +1,275 @@
+"""The frozen description of one network: every choice that the papers name is one field."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self, get_type_hints
+
+from residua.errors import UserError, unknown
+from residua.nets.values import at_least, checked, listed, within
+
+Order = Literal[
+    "original", "bn_after_addition", "relu_before_addition", "relu_only_preactivation", "full_preactivation"
+]
+Shortcut = Literal[
+    "identity", "scaling", "exclusive_gating", "shortcut_only_gating", "convolution", "dropout"
+]
+Norm = Literal["batch", "batch_first_principles", "group", "none"]
+
+EXPANSION = {"basic": 1, "bottleneck": 4}
+"""Width of a unit's output over the width of its first convolution in the unwidened network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What every description can do: check its own values and be edited field by field."""
+
+    name: str = field(default="", compare=False)
+    num_classes: int = 1000
+    in_channels: int = 3
+    input_size: int = 224
+
+    def __post_init__(self) -> None:
+        """Check every value's type and range."""
+        hints = get_type_hints(type(self))
+        for f in fields(self):
+            value = checked(f.name, getattr(self, f.name), hints[f.name])
+            object.__setattr__(self, f.name, value)
+        for name in ("num_classes", "in_channels", "input_size"):
+            at_least(name, getattr(self, name), 1)
+
+    def edit(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed; an unknown field fails with the nearest."""
+        names = [f.name for f in fields(self)]
+        for name in changes:
+            if name not in names:
+                raise unknown(f"field of {self.name or 'this network'}", name, names)
+        values = {name: getattr(self, name) for name in names} | changes
+        return type(self)(**self._settled(values, changes))
+
+    @classmethod
+    def _settled(cls, values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Values after an edit, where a change may take the meaning from other fields."""
+        del changes
+        return values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec(Described):
+    """A residual network (or its plain twin).
+
+    A field with default None has a meaning only beside certain values of another (see `CONDITIONAL`):
+    elsewhere it stays None, and where it has one, None becomes its usual value. Equal networks therefore
+    have equal specs.
+    """
+
+    # Stem: "imagenet" 7x7 stride 2 and a pool; "deep" three 3x3 and a pool; "cifar" one 3x3, no pool.
+    stem: Literal["imagenet", "cifar", "deep"] = "imagenet"
+    stem_width: int = 64
+    # How the stem's pool fills its border: with nothing, with zeros, or as TensorFlow's "SAME" does.
+    stem_pool: Literal["max", "max_zero_padded", "max_same"] | None = None
+
+    # Stages.
+    unit: Literal["basic", "bottleneck"] = "basic"
+    units: tuple[int, ...] = (2, 2, 2, 2)
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    width: float = 1.0  # Wide ResNet's factor: widens the 3x3 convolutions
+    groups: int | None = None  # of a bottleneck's 3x3 convolution
+    stride_place: Literal["3x3", "1x1"] | None = None  # where a bottleneck strides
+    stride_unit: Literal["first", "last"] = "first"  # which unit of a stage strides
+    output_stride: int | None = None  # later strides become dilation
+
+    # Order of convolution, normalization and activation around the addition.
+    order: Order = "original"
+    first_activation: Literal["stem", "unit"] | None = None  # before the stem's pool, or in the first unit
+    shared_activation: Literal["stage", "projection"] | None = None  # which shortcuts carry the activated x
+
+    # Shortcut.
+    residual: bool = True
+    shortcut: Shortcut | None = None
+    projection: Literal["A", "B", "C"] | None = None
+    projection_pool: bool | None = None  # average-pool before the projection instead of striding it
+    zero_channels: Literal["behind", "around"] | None = None  # where option A puts the new channels
+    shortcut_scale: float | None = None
+    residual_scale: float | None = None
+    gate_bias: float | None = None
+    dropout_rate: float | None = None
+
+    # Parts.
+    norm: Norm = "batch"
+    norm_eps: float | None = None
+    norm_momentum: float | Literal["exact"] | None = None  # "exact": running statistics are true averages
+    norm_groups: int | None = None
+    bias: Literal["none", "unnormalized", "all"] = "none"  # which convolutions have one
+    squeeze_excitation: int | None = None  # reduction
+    stochastic_depth: float = 0.0  # probability that the last unit is dropped; grows linearly with depth
+    zero_init_residual: bool = False
+
+    def __post_init__(self) -> None:
+        """Settle the conditional fields and reject combinations that mean nothing."""
+        super().__post_init__()
+        for name, condition in CONDITIONAL.items():
+            value = getattr(self, name)
+            if not condition.holds(self):
+                if value is not None:
+                    raise UserError(f"{name}={value!r} has no meaning here: it needs {condition.needs}.")
+            elif value is None:
+                object.__setattr__(self, name, condition.usual)
+        _check_numbers(self)
+        _check_combinations(self)
+
+    @classmethod
+    def _settled(cls, values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Forget what an edit takes the meaning from, unless the same edit asks for it."""
+        draft = types.SimpleNamespace(**values)
+        for name, condition in CONDITIONAL.items():
+            if name not in changes and not condition.holds(draft):
+                setattr(draft, name, None)
+            elif getattr(draft, name) is None:
+                setattr(draft, name, condition.usual if condition.holds(draft) else None)
+        return vars(draft)
+
+    @property
+    def preactivated(self) -> bool:
+        """Whether the activation comes before the convolutions."""
+        return is_preactivated(self.order)
+
+    @property
+    def stem_stride(self) -> int:
+        """How much smaller the first stage's input is than the image."""
+        return 1 if self.stem == "cifar" else 4
+
+
+def is_preactivated(order: str) -> bool:
+    """Whether an order activates before the convolutions."""
+    return order.endswith("preactivation")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """When a field has a meaning, how that is said, and its usual value then."""
+
+    holds: Callable[[Any], bool]
+    needs: str
+    usual: Any
+
+
+GATED = ("exclusive_gating", "shortcut_only_gating")
+BATCH_NORMS = ("batch", "batch_first_principles")
+
+CONDITIONAL: dict[str, Condition] = {  # in an order in which each depends only on earlier ones
+    "stem_pool": Condition(lambda s: s.stem != "cifar", "stem='imagenet' or 'deep'", "max"),
+    "groups": Condition(lambda s: s.unit == "bottleneck", "unit='bottleneck'", 1),
+    "stride_place": Condition(lambda s: s.unit == "bottleneck", "unit='bottleneck'", "3x3"),
+    "first_activation": Condition(lambda s: is_preactivated(s.order), "a pre-activation order", "stem"),
+    "shortcut": Condition(lambda s: s.residual, "residual=True", "identity"),
+    "shared_activation": Condition(
+        lambda s: s.residual and is_preactivated(s.order), "a pre-activation order and residual=True", "stage"
+    ),
+    "projection": Condition(
+        lambda s: s.residual and s.shortcut != "convolution",
+        "residual=True and a shortcut that is not already a convolution",
+        "B",
+    ),
+    "projection_pool": Condition(
+        lambda s: s.residual and s.projection != "A", "projection='B' or 'C'", False
+    ),
+    "zero_channels": Condition(lambda s: s.projection == "A", "projection='A'", "behind"),
+    "shortcut_scale": Condition(lambda s: s.shortcut == "scaling", "shortcut='scaling'", 0.5),
+    "residual_scale": Condition(lambda s: s.shortcut == "scaling", "shortcut='scaling'", 0.5),
+    "gate_bias": Condition(lambda s: s.shortcut in GATED, f"shortcut={' or '.join(map(repr, GATED))}", -6.0),
+    "dropout_rate": Condition(lambda s: s.shortcut == "dropout", "shortcut='dropout'", 0.5),
+    "norm_eps": Condition(lambda s: s.norm != "none", "a norm", 1e-5),
+    "norm_momentum": Condition(lambda s: s.norm in BATCH_NORMS, "a batch norm", 0.1),
+    "norm_groups": Condition(lambda s: s.norm == "group", "norm='group'", 32),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VggSpec(Described):
+    """A VGG network, the papers' baseline without shortcuts."""
+
+    convolutions: tuple[int, ...] = (2, 2, 4, 4, 4)
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512)
+    hidden: int = 4096
+    norm: Literal["batch", "none"] = "none"
+    dropout_rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be built."""
+        super().__post_init__()
+        _check_stages("convolutions", self.convolutions, self.widths)
+        at_least("hidden", self.hidden, 1)
+        within("dropout_rate", self.dropout_rate, 0, 1)
+
+
+AnySpec = Spec | VggSpec
+
+
+def _check_numbers(spec: Spec) -> None:
+    _check_stages("units", spec.units, spec.widths)
+    for name in ("stem_width", "groups", "norm_groups", "squeeze_excitation"):
+        at_least(name, getattr(spec, name), 1)
+    within("stochastic_depth", spec.stochastic_depth, 0, 1)
+    within("dropout_rate", spec.dropout_rate, 0, 1)
+    if isinstance(spec.norm_momentum, float):
+        within("norm_momentum", spec.norm_momentum, 0, 1, closed=True)
+    if spec.norm_eps is not None and spec.norm_eps <= 0:
+        raise UserError(f"norm_eps={spec.norm_eps!r} is not valid: it must be above 0.")
+
+
+def _check_combinations(spec: Spec) -> None:
+    for width in spec.widths:
+        inner = width * spec.width
+        if inner < 1 or inner != int(inner):
+            raise UserError(
+                f"width={spec.width:g} is not valid: it makes {width} channels {inner:g}, "
+                "and every stage needs a whole number of at least 1."
+            )
+        if spec.groups and inner % spec.groups:
+            raise UserError(
+                f"groups={spec.groups} is not valid: it must divide the widths of the 3x3 convolutions, "
+                f"and one of them is {inner:g}."
+            )
+    if spec.zero_init_residual and spec.order == "relu_before_addition":
+        raise UserError(
+            "zero_init_residual=True is not valid with order='relu_before_addition': a residual that is "
+            "zero behind a ReLU gets no gradient and stays zero; use another order."
+        )
+    if spec.stochastic_depth and not spec.residual:
+        raise UserError(
+            "stochastic_depth needs residual=True: a plain network has no shortcut to fall back to."
+        )
+    if spec.projection == "A":
+        channels = [spec.stem_width, *(output_width(spec, stage) for stage in range(len(spec.units)))]
+        if channels != sorted(channels):
+            raise UserError("projection='A' cannot take channels away; use 'B' where a stage is narrower.")
+    strides = [spec.stem_stride * 2**stage for stage in range(len(spec.units))]
+    if spec.output_stride is not None and spec.output_stride not in strides:
+        raise UserError(f"output_stride={spec.output_stride} is not valid: valid are {listed(strides)}.")
+
+
+def inner_width(spec: Spec, stage: int) -> int:
+    """Width of the 3x3 convolutions of a stage."""
+    return int(spec.widths[stage] * spec.width)
+
+
+def output_width(spec: Spec, stage: int) -> int:
+    """Channels that a stage passes on."""
+    return inner_width(spec, stage) if spec.unit == "basic" else spec.widths[stage] * EXPANSION[spec.unit]
+
+
+def _check_stages(name: str, counts: tuple[int, ...], widths: tuple[int, ...]) -> None:
+    if not counts or len(counts) != len(widths):
+        raise UserError(
+            f"{name}={counts} is not valid with widths={widths}: both need one number for each stage."
+        )
+    for label, numbers in ((name, counts), ("widths", widths)):
+        for number in numbers:
+            at_least(label, number, 1)

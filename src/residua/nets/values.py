@@ -1,0 +1,66 @@
+"""Checks of single values, each failing with one sentence that names the field and what is valid."""
+
+from __future__ import annotations
+
+import math
+import types
+from typing import Any, Literal, Union, get_args, get_origin
+
+from residua.errors import UserError
+
+
+def checked(name: str, value: Any, hint: Any) -> Any:
+    """Return the value in the field's own type; ints pass for floats and lists for tuples."""
+    choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for choice in choices:
+        fitting = _fitted(value, choice)
+        if fitting is not _MISFIT:
+            return fitting
+    raise UserError(f"{name}={value!r} is not valid: valid {_described(choices)}.")
+
+
+_MISFIT = object()
+
+
+def _fitted(value: Any, hint: Any) -> Any:
+    if get_origin(hint) is Literal:
+        fits = isinstance(value, str) and value in get_args(hint)
+        return value if fits else _MISFIT
+    if get_origin(hint) is tuple:
+        if isinstance(value, (list, tuple)) and all(_is_int(item) for item in value):
+            return tuple(value)
+        return _MISFIT
+    if hint is float:
+        fits = _is_int(value) or (isinstance(value, float) and math.isfinite(value))
+        return float(value) if fits else _MISFIT
+    fits = _is_int(value) if hint is int else isinstance(value, hint)
+    return value if fits else _MISFIT
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _described(choices: tuple[Any, ...]) -> str:
+    words = [literal for choice in choices if get_origin(choice) is Literal for literal in get_args(choice)]
+    kinds = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
+    words = [repr(word) for word in words] + [kinds[choice] for choice in choices if choice in kinds]
+    if any(get_origin(choice) is tuple for choice in choices):
+        words.append("a list of whole numbers, one for each stage")
+    return f"{'are' if len(words) > 1 else 'is'} {listed(words)}"
+
+
+def listed(words: list[Any]) -> str:
+    *most, last = map(str, words)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def at_least(name: str, value: float | None, least: float) -> None:
+    if value is not None and value < least:
+        raise UserError(f"{name}={value!r} is not valid: it must be at least {least}.")
+
+
+def within(name: str, value: float | None, low: float, high: float, closed: bool = False) -> None:
+    if value is not None and not (low <= value < high or (closed and value == high)):
+        end = "to" if closed else "to below"
+        raise UserError(f"{name}={value!r} is not valid: it must lie in {low} {end} {high}.")
