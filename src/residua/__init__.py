@@ -34,7 +34,7 @@ _HOMES = {
     "list_models": "nets.zoo",
     "spec": "nets.zoo",
 }
-__all__ = [*_HOMES]  # noqa: PLE0604 - the names are strings
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:

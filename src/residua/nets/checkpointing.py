@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -16,19 +17,19 @@ def run(unit: nn.Module, x: Tensor) -> Tensor:
     """Run a unit, keeping only its input; running statistics move once, as without recomputation."""
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _frozen_statistics(unit)
+        return nullcontext(), _kept_statistics(unit)
 
     return cast(Tensor, checkpoint(unit, x, use_reentrant=False, context_fn=contexts))
 
 
 @contextmanager
-def _frozen_statistics(unit: nn.Module) -> Iterator[None]:
-    norms = [module for module in unit.modules() if isinstance(module, BATCH_NORMS)]
-    tracked = [norm.track_running_stats for norm in norms]
-    for norm in norms:
-        norm.track_running_stats = norm.track_running_stats and not norm.training
+def _kept_statistics(unit: nn.Module) -> Iterator[None]:
+    norms = (module for module in unit.modules() if isinstance(module, BATCH_NORMS))
+    statistics = [buffer for norm in norms for buffer in norm.buffers()]
+    before = [buffer.clone() for buffer in statistics]
     try:
         yield
     finally:
-        for norm, old in zip(norms, tracked, strict=True):
-            norm.track_running_stats = old
+        with torch.no_grad():
+            for buffer, old in zip(statistics, before, strict=True):
+                buffer.copy_(old)

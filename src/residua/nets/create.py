@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 from residua.nets.network import Network, Vgg, build_network
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec, Spec, VggSpec
-from residua.nets.zoo import spec
+from residua.nets.zoo import VggName, spec
 
 
 @overload
 def create(  # type: ignore[overload-overlap]  # names of VGGs are also strings
-    network: Literal["vgg16", "vgg16_bn", "vgg19", "vgg19_bn"] | VggSpec, **fields: Any
+    network: VggName | VggSpec, **fields: Any
 ) -> Vgg: ...
 
 

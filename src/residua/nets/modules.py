@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from residua.nets.batchnorm import FirstPrinciplesBatchNorm
-from residua.nets.layers import Chain, Layer
+from residua.nets.layers import Chain, Kind, Layer
 from residua.nets.spec import Spec
 
 
@@ -87,34 +88,7 @@ class StochasticDepth(nn.Module):
 
 def build(layer: Layer, spec: Spec | None = None) -> nn.Module:
     """Build one layer; only a norm asks the spec which it is."""
-    into, out = layer.inputs.channels, layer.outputs.channels
-    match layer.kind:
-        case "convolution":
-            return _convolution(layer)
-        case "norm":
-            return _norm(out, spec)
-        case "relu":
-            return nn.ReLU(inplace=layer.inplace)
-        case "max_pool" if layer.kernel == 3:
-            return nn.MaxPool2d(3, 2, 1) if layer.border == "none" else BorderedMaxPool(layer.border)
-        case "max_pool":
-            return nn.MaxPool2d(layer.kernel, layer.stride)
-        case "average_pool":
-            return nn.AvgPool2d(layer.kernel, layer.stride, ceil_mode=True, count_include_pad=False)
-        case "adaptive_pool":
-            return nn.AdaptiveAvgPool2d(layer.outputs.side)
-        case "subsample":
-            return Subsample(layer.stride, out - into, layer.border == "around")
-        case "squeeze_excitation":
-            return SqueezeExcitation(into, layer.hidden)
-        case "stochastic_depth":
-            return StochasticDepth(layer.rate)
-        case "dropout":
-            return nn.Dropout(layer.rate)
-        case "flatten":
-            return nn.Flatten()
-        case "linear":
-            return nn.Linear(into, out)
+    return _norm(layer, spec) if layer.kind == "norm" else BUILDERS[layer.kind](layer)
 
 
 def _convolution(layer: Layer) -> nn.Conv2d:
@@ -130,7 +104,19 @@ def _convolution(layer: Layer) -> nn.Conv2d:
     )
 
 
-def _norm(channels: int, spec: Spec | None) -> nn.Module:
+def _max_pool(layer: Layer) -> nn.Module:
+    if layer.border == "none":
+        return nn.MaxPool2d(layer.kernel, layer.stride, padding=layer.kernel // 2 if layer.kernel % 2 else 0)
+    return BorderedMaxPool(layer.border)
+
+
+def _subsample(layer: Layer) -> nn.Module:
+    new_channels = layer.outputs.channels - layer.inputs.channels
+    return Subsample(layer.stride, new_channels, layer.border == "around")
+
+
+def _norm(layer: Layer, spec: Spec | None) -> nn.Module:
+    channels = layer.outputs.channels
     if spec is None:
         return nn.BatchNorm2d(channels)
     eps = spec.norm_eps or 1e-5
@@ -139,6 +125,23 @@ def _norm(channels: int, spec: Spec | None) -> nn.Module:
     momentum = None if spec.norm_momentum == "exact" else cast(float, spec.norm_momentum)
     kind = nn.BatchNorm2d if spec.norm == "batch" else FirstPrinciplesBatchNorm
     return kind(channels, eps, momentum)
+
+
+BUILDERS: dict[Kind, Callable[[Layer], nn.Module]] = {
+    "convolution": _convolution,
+    "relu": lambda layer: nn.ReLU(inplace=layer.inplace),
+    "max_pool": _max_pool,
+    "average_pool": lambda layer: nn.AvgPool2d(
+        layer.kernel, layer.stride, ceil_mode=True, count_include_pad=False
+    ),
+    "adaptive_pool": lambda layer: nn.AdaptiveAvgPool2d(layer.outputs.side),
+    "subsample": _subsample,
+    "squeeze_excitation": lambda layer: SqueezeExcitation(layer.inputs.channels, layer.hidden),
+    "stochastic_depth": lambda layer: StochasticDepth(layer.rate),
+    "dropout": lambda layer: nn.Dropout(layer.rate),
+    "flatten": lambda _: nn.Flatten(),
+    "linear": lambda layer: nn.Linear(layer.inputs.channels, layer.outputs.channels),
+}
 
 
 def attach(module: nn.Module, chain: Chain, spec: Spec | None = None) -> tuple[str, ...]:

@@ -160,8 +160,8 @@ class Vgg(nn.Module):
         self.plan, self.spec = plan, cast(VggSpec, plan.spec)
         (_, pool), (_, classifier) = plan.groups[-1].blocks
         self.features = nn.Sequential()
-        for stage in plan.stages:
-            attach(self.features, stage.blocks[0][1].main)
+        for block in (block for stage in plan.stages for _, block in stage.blocks):
+            attach(self.features, block.main)
         self._pool = attach(self, pool.main)
         self.classifier = nn.Sequential()
         attach(self.classifier, classifier.main)

@@ -45,6 +45,11 @@ class Group:
     blocks: tuple[tuple[str, Block], ...]
 
     @property
+    def units(self) -> list[Block]:
+        """The blocks that have weights on the main path."""
+        return [block for _, block in self.blocks if block.depth]
+
+    @property
     def outputs(self) -> Shape:
         """What the group passes on."""
         return self.blocks[-1][1].outputs
@@ -335,24 +340,31 @@ def _head(spec: Spec, inputs: Shape) -> Chain:
 def _vgg(spec: VggSpec, inputs: Shape) -> tuple[Group, ...]:
     groups, index = [], 0
     for stage, (count, width) in enumerate(zip(spec.convolutions, spec.widths, strict=True)):
-        layers: list[Layer] = []
-        for _ in range(count):
-            layers.append(convolution(inputs, width, 3, bias=True))
+        blocks = []
+        for place in range(count + 1):
+            layers = _vgg_convolution(spec, inputs, width) if place < count else [_vgg_pool(spec, inputs)]
+            chain = tuple((str(index + offset), layer) for offset, layer in enumerate(layers))
+            blocks.append(("features", Block(chain)))
+            index += len(layers)
             inputs = layers[-1].outputs
-            if spec.norm == "batch":
-                layers.append(Layer("norm", inputs, inputs))
-            layers.append(Layer("relu", inputs, inputs, inplace=True))
-        pooled = Shape(width, inputs.side // 2)
-        if not pooled.side:
-            raise UserError(
-                f"size is too small for this network: it halves it {len(spec.convolutions)} times."
-            )
-        layers.append(Layer("max_pool", inputs, pooled, kernel=2, stride=2, border="none"))
-        inputs = pooled
-        chain = tuple((str(index + place), layer) for place, layer in enumerate(layers))
-        groups.append(Group(f"conv{stage + 1}_x", "stage", (("features", Block(chain)),)))
-        index += len(layers)
+        groups.append(Group(f"conv{stage + 1}", "stage", tuple(blocks)))
     return (*groups, _vgg_head(spec, inputs))
+
+
+def _vgg_convolution(spec: VggSpec, inputs: Shape, width: int) -> list[Layer]:
+    layer = convolution(inputs, width, 3, bias=True)
+    norm = [Layer("norm", layer.outputs, layer.outputs)] if spec.norm == "batch" else []
+    return [layer, *norm, Layer("relu", layer.outputs, layer.outputs, inplace=True)]
+
+
+def _vgg_pool(spec: VggSpec, inputs: Shape) -> Layer:
+    halved = Shape(inputs.channels, inputs.side // 2)
+    if not halved.side:
+        least = 2 ** len(spec.convolutions)
+        raise UserError(
+            f"the image is too small: {spec.name or 'this VGG'} needs a side of at least {least}."
+        )
+    return Layer("max_pool", inputs, halved, kernel=2, stride=2, border="none")
 
 
 def _vgg_head(spec: VggSpec, inputs: Shape) -> Group:
@@ -405,9 +417,9 @@ def _biased(spec: Spec, layer: Layer, normalized: bool) -> Layer:
 
 
 def _finished(spec: Spec, steps: Iterable[Step], fresh: bool = False) -> Chain:
-    """Leave out norms that the spec does not want, and let ReLUs overwrite their input where none else reads it.
+    """Leave out norms that the spec does not want, and let ReLUs overwrite what nobody else reads.
 
-    A chain's own input is not its to overwrite, unless it is fresh.
+    A chain's own input may be read by others, unless it is fresh.
     """
     chain: list[Step] = []
     for name, layer in steps:

@@ -50,6 +50,14 @@ class Described:
         return type(self)(**self._settled(values, changes))
 
     @classmethod
+    def field_hint(cls, name: str) -> Any:
+        """Return the type of a field; an unknown one fails with the nearest."""
+        hints = get_type_hints(cls)
+        if name not in hints:
+            raise unknown("field", name, hints)
+        return hints[name]
+
+    @classmethod
     def _settled(cls, values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
         """Values after an edit, where a change may take the meaning from other fields."""
         del changes

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from residua.errors import UserError
 from residua.nets.network import Network, Unit
 
 BREAKS_BY_SHORTCUT = {
@@ -48,11 +49,13 @@ class Unravelled:
 
     def defect(self, first: int, past: int) -> float:
         """Norm of `x_L - (x_l + sum F_i)` over the norm of `x_L`, for the units first to past - 1."""
-        last = self.terms[past - 1].output
-        total = self.terms[first].x.double()
+        last = self.terms[past - 1].output.detach().double()
+        total = self.terms[first].x.detach().double()
         for term in self.terms[first:past]:
-            total = total + term.residual.double()
-        return float((last.double() - total).norm() / last.double().norm())
+            if term.residual.shape != total.shape:
+                raise UserError(f"the sum from unit {first} breaks at {term.name}, where the shape changes.")
+            total = total + term.residual.detach().double()
+        return float((last - total).norm() / last.norm())
 
     def report(self) -> str:
         """Say where the sum holds, how well, and why it does not elsewhere."""
@@ -77,9 +80,9 @@ def unravel(network: Network, x: Tensor) -> Unravelled:
 
 def _term(unit: Unit, x: Tensor) -> Term:
     shared = unit.before(x)
-    scale, gain = unit.scales(shared)
-    residual = unit.residual(shared) if gain == 1.0 else gain * unit.residual(shared)
-    shortcut = 0.0 if unit.kind is None else scale * unit.shortcut(shared)
+    h, f = unit.scales(shared)
+    residual = f * unit.residual(shared)
+    shortcut = 0.0 if unit.kind is None else h * unit.shortcut(shared)
     return Term(unit.name, x, shortcut, residual, unit.after(shortcut + residual), _breaks(unit))
 
 

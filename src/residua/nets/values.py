@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import types
 from typing import Any, Literal, Union, get_args, get_origin
@@ -51,16 +52,46 @@ def _described(choices: tuple[Any, ...]) -> str:
 
 
 def listed(words: list[Any]) -> str:
+    """Join alternatives: "a, b or c"."""
     *most, last = map(str, words)
     return f"{', '.join(most)} or {last}" if most else last
 
 
 def at_least(name: str, value: float | None, least: float) -> None:
+    """Fail below a bound."""
     if value is not None and value < least:
         raise UserError(f"{name}={value!r} is not valid: it must be at least {least}.")
 
 
 def within(name: str, value: float | None, low: float, high: float, closed: bool = False) -> None:
+    """Fail outside an interval that holds its upper end only if it is closed."""
     if value is not None and not (low <= value < high or (closed and value == high)):
         end = "to" if closed else "to below"
         raise UserError(f"{name}={value!r} is not valid: it must lie in {low} {end} {high}.")
+
+
+def from_text(name: str, text: str, hint: Any) -> Any:
+    """Read a field's value as typed on a command line ("4", "0.5", "true", "3,4,6,3", "none", a word)."""
+    choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    readings: list[Any] = [text]
+    for read in (int, float, _boolean, _numbers):
+        with contextlib.suppress(ValueError):
+            readings.append(read(text))
+    if type(None) in choices and text.lower() == "none":
+        readings.append(None)
+    for reading in readings:
+        for choice in choices:
+            if _fitted(reading, choice) is not _MISFIT:
+                return reading
+    return checked(name, text, hint)
+
+
+def _boolean(text: str) -> bool:
+    words = {"true": True, "yes": True, "false": False, "no": False}
+    if text.lower() not in words:
+        raise ValueError(text)
+    return words[text.lower()]
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.strip("()[]").split(",") if number.strip())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal, overload
 
 from residua.errors import UserError, unknown
 from residua.nets.plan import CONVOLUTIONS
@@ -92,6 +92,23 @@ NAMES: tuple[str, ...] = (
 )
 
 
+VggName = Literal["vgg16", "vgg16_bn", "vgg19", "vgg19_bn"]
+
+
+@overload
+def spec(  # type: ignore[overload-overlap]  # names of VGGs are also strings
+    name: VggName | VggSpec, **changes: Any
+) -> VggSpec: ...
+
+
+@overload
+def spec(name: str | Spec, **changes: Any) -> Spec: ...
+
+
+@overload
+def spec(name: str | AnySpec, **changes: Any) -> AnySpec: ...
+
+
 def spec(name: str | AnySpec, **changes: Any) -> AnySpec:
     """Look up a network by name (any valid CIFAR depth works) and change fields of it.
 
@@ -118,6 +135,19 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in NAMES if fnmatchcase(name, glob)]
 
 
+def changes(network: AnySpec) -> dict[str, Any]:
+    """What makes a network differ from the member of the zoo whose name it has (or from the defaults)."""
+    base = spec(network.name) if network.name else type(network)()
+    theirs = base.to_dict()
+    return {field: value for field, value in network.to_dict().items() if value != theirs.get(field)}
+
+
+def title(network: AnySpec) -> str:
+    """The network's name with what was changed: "resnet50 num_classes=10"."""
+    edits = (f"{field}={value}" for field, value in changes(network).items() if field != "name")
+    return " ".join([network.name or "network", *edits])
+
+
 def note(network: AnySpec) -> str | None:
     """What a reader of this network's numbers should know."""
     if network.name.startswith("cifar_wrn"):
@@ -137,8 +167,10 @@ def _cifar_row(family: str, depth: int, unit: str | None) -> Row:
         kinds = [unit] if unit in CONVOLUTIONS else list(CONVOLUTIONS)
     count = _units(depth, unit) if unit in CONVOLUTIONS else 1
     if count is None:
-        valid = [d for d in range(max(8, depth - 9), depth + 10) if any(_units(d, kind) for kind in kinds)]
-        nearest = sorted(sorted(valid or [8], key=lambda d: abs(d - depth))[:2])
+        valid = [
+            d for d in range(max(8, depth - 9), max(depth, 8) + 10) if any(_units(d, kind) for kind in kinds)
+        ]
+        nearest = sorted(sorted(valid, key=lambda d: abs(d - depth))[:2])
         rule = " or ".join(f"{3 * CONVOLUTIONS[kind]}n+2 ({kind} units)" for kind in kinds)
         raise UserError(
             f"{family}{depth} does not exist: the depth must be {rule}; "

@@ -1,0 +1,74 @@
+"""The command line: few verbs, each a thin face of a function that a Python user can call."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from residua import __version__
+from residua.cli import nets
+from residua.errors import UserError
+
+USER_ERROR, INTERNAL_ERROR, INTERRUPTED = 2, 70, 130
+
+app = typer.Typer(
+    name="residua",
+    help="Residual networks as real software.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(nets.models)
+app.command()(nets.describe)
+app.command()(nets.demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    if debug:
+        os.environ["RESIDUA_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run a command; whatever goes wrong is one sentence on standard error and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(_said("interrupted.", INTERRUPTED))
+    except BrokenPipeError:  # the reader has seen enough (`residua models | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("RESIDUA_DEBUG"):
+            raise
+        sys.exit(_explained(error))
+
+
+def _explained(error: Exception) -> int:
+    if isinstance(error, UserError):
+        return _said(str(error), USER_ERROR)
+    if isinstance(error, OSError):
+        return _said(f"{error.filename or 'output'}: {error.strerror or error}.", USER_ERROR)
+    kind = type(error).__name__
+    return _said(f"internal error, {kind}: {error} (run `residua --debug ...` to see where)", INTERNAL_ERROR)
+
+
+def _said(sentence: str, code: int) -> int:
+    typer.echo(f"residua: {sentence}", err=True)
+    return code

@@ -1,0 +1,164 @@
+"""Tables that people read in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from itertools import zip_longest
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from residua.nets.description import describe, group_layers
+from residua.nets.plan import Group, Plan
+from residua.nets.zoo import title
+
+WIDE = 1000  # columns for a pipe or a file, where nothing may be cut
+
+
+def show(table: Table) -> None:
+    """Print to standard output, uncut where that is not a terminal."""
+    Console(width=None if sys.stdout.isatty() else WIDE, highlight=False).print(table)
+
+
+def models(rows: Iterable[dict[str, Any]]) -> Table:
+    """One line for each network."""
+    table = _table("network", "depth", "parameters", "multiply-adds", "input")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            str(row["depth"]),
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds']:,}",
+            f"{row['input_size']}x{row['input_size']}",
+        )
+    return table
+
+
+def description(plan: Plan) -> Table:
+    """The papers' Table 1 column of one network, and its totals."""
+    data = describe(plan)
+    table = _table("layers", "output", "units", "parameters", "multiply-adds", title=_title(plan), ruled=True)
+    for group in plan.groups:
+        side = group.outputs.side
+        table.add_row(
+            group.name,
+            f"{side}x{side}",
+            _brackets(group),
+            _count(group.parameters),
+            _count(group.multiply_adds),
+            end_section=group is plan.groups[-1],
+        )
+    table.add_row("total", "", f"depth {plan.depth}", f"{plan.parameters:,}", f"{plan.multiply_adds:,}")
+    table.caption = "\n".join(_needs(data))
+    table.caption_justify = "left"
+    return table
+
+
+def comparison(plans: list[Plan]) -> Table:
+    """Networks side by side, group by group, each with its difference from the first."""
+    table = _table("layers", *(_title(plan) for plan in plans), ruled=True, numbers=False)
+    for groups in zip_longest(*_aligned(plans)):
+        name = next(group.name for group in groups if group)
+        table.add_row(name, *(_cell(group, groups[0], i > 0) for i, group in enumerate(groups)))
+    table.add_section()
+    table.add_row("total", *(_total(plan, plans[0]) for plan in plans))
+    return table
+
+
+def _aligned(plans: list[Plan]) -> list[list[Group | None]]:
+    """Groups of all plans under the same names in the same rows, in an order that fits every plan."""
+    named = [{group.name.removesuffix("_x"): group for group in plan.groups} for plan in plans]
+    order: list[str] = []
+    for groups in named:
+        place = 0
+        for name in groups:
+            if name not in order:
+                order.insert(place, name)
+            place = order.index(name) + 1
+    return [[groups.get(name) for name in order] for groups in named]
+
+
+def _cell(group: Group | None, first: Group | None, compared: bool) -> str:
+    if group is None:
+        return "-"
+    lines = [f"{group.outputs.side}x{group.outputs.side}", _brackets(group)]
+    if group.parameters:
+        lines.append(_numbers(group.parameters, group.multiply_adds))
+    if compared:
+        base = (first.parameters, first.multiply_adds) if first else (0, 0)
+        lines.append(_difference(group.parameters - base[0], group.multiply_adds - base[1]))
+    return "\n".join(lines)
+
+
+def _total(plan: Plan, first: Plan) -> str:
+    lines = [f"{plan.parameters:,} parameters", f"{plan.multiply_adds:,} multiply-adds"]
+    if plan is not first:
+        parameters = plan.parameters / first.parameters
+        work = plan.multiply_adds / first.multiply_adds
+        lines.append(f"({parameters:.1%} and {work:.1%} of {title(first.spec)})")
+    return "\n".join([*lines, *_needs(describe(plan))])
+
+
+def _numbers(parameters: int, multiply_adds: int, sign: str = "") -> str:
+    return f"{short(parameters, sign)} par, {short(multiply_adds, sign)} mul-adds"
+
+
+def _difference(parameters: int, multiply_adds: int) -> str:
+    same = not parameters and not multiply_adds
+    return "(the same)" if same else f"({_numbers(parameters, multiply_adds, '+')})"
+
+
+def _needs(data: dict[str, Any]) -> list[str]:
+    need = data["activation_bytes"]
+    return [
+        f"activations of one image, fp32:\n{need['training'] / 2**20:.1f} MiB in training, "
+        f"{need['inference'] / 2**20:.1f} MiB in inference",
+        f"receptive field {data['receptive_field']}",
+        *([data["note"]] if data["note"] else []),
+    ]
+
+
+def _brackets(group: Group) -> str:
+    """A unit's convolutions in the papers' brackets, times the number of units."""
+    layers, count, rest = group_layers(group)
+    width = max(map(len, layers), default=0)
+    ends = _ends(len(layers))
+    rows = [f"{left}{text:<{width}}{right}" for text, (left, right) in zip(layers, ends, strict=True)]
+    if rows:
+        rows[(len(rows) - 1) // 2] += f" x {count}"
+    return "\n".join(rows + rest)
+
+
+def _ends(height: int) -> list[tuple[str, str]]:
+    if height < 2:
+        return [("[", "]")] * height
+    return [("⎡", "⎤"), *[("⎢", "⎥")] * (height - 2), ("⎣", "⎦")]
+
+
+def _title(plan: Plan) -> str:
+    return f"{title(plan.spec)}, {plan.depth} layers, {plan.inputs.side}x{plan.inputs.side}"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+def short(number: int, sign: str = "") -> str:
+    """Three digits and a unit: 25.6M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e3)):
+        if abs(number) >= 0.9995 * size:
+            value = number / size
+            return f"{value:{sign}.{2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0}f}{unit}"
+    return f"{number:{sign}d}"
+
+
+def _table(*columns: str, title: str | None = None, ruled: bool = False, numbers: bool = True) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, show_lines=False, title_style="bold", pad_edge=False)
+    right = {"depth", "output", "parameters", "multiply-adds", "input"} if numbers else set()
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=not ruled)
+    table.show_lines = ruled
+    return table

@@ -1,0 +1,153 @@
+"""The installed command, as a user runs it: data on standard output, one sentence for a mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import residua
+from residua.nets.zoo import NAMES
+
+
+def run(*words: str, folder: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "residua", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, env={**os.environ, **environment}, check=False
+    )
+
+
+def test_models_lists_all_and_a_pattern() -> None:
+    listed = json.loads(run("models", "--json").stdout)
+    assert [row["name"] for row in listed] == list(NAMES)
+    assert all(set(row) == {"name", "depth", "parameters", "multiply_adds", "input_size"} for row in listed)
+    table = run("models", "resnet5?")
+    assert table.returncode == 0 and table.stderr == ""
+    assert "25,557,032" in table.stdout and "resnet101" not in table.stdout
+
+
+def test_describe_as_data_equals_the_plan() -> None:
+    data = json.loads(run("describe", "resnet50", "--json").stdout)
+    plan = residua.plan(residua.spec("resnet50"))
+    assert (data["name"], data["depth"]) == ("resnet50", 50)
+    assert (data["parameters"], data["multiply_adds"]) == (plan.parameters, plan.multiply_adds)
+    assert sum(group["parameters"] for group in data["groups"]) == plan.parameters
+    assert [group["output_size"] for group in data["groups"]] == [112, 56, 56, 28, 14, 7, 1]
+    assert data["groups"][2] | {"units": 3, "layers": ["1x1, 64", "3x3, 64", "1x1, 256"]} == data["groups"][2]
+
+
+def test_describe_takes_edits_and_a_size() -> None:
+    words = ("num_classes=10", "in_channels=1", "projection=A", "units=3,4,23,3", "residual=true")
+    data = json.loads(run("describe", "resnet50", *words, "--size", "96", "--json").stdout)
+    spec = residua.spec("resnet101", num_classes=10, in_channels=1, projection="A")
+    plan = residua.plan(spec, 96)
+    assert data["multiply_adds"] == plan.multiply_adds
+    assert data["changes"] == {
+        "num_classes": 10, "in_channels": 1, "units": [3, 4, 23, 3], "projection": "A",
+        "projection_pool": None, "zero_channels": "behind",
+    }  # fmt: skip
+
+
+def test_describe_prints_the_papers_table() -> None:
+    text = run("describe", "resnet50", COLUMNS="80").stdout
+    for expected in ("conv4_x", "14x14", "3x3, 256", "x 6", "depth 50", "25,557,032", "4,089,184,256"):
+        assert expected in text
+    assert "receptive field 427" in text and "MiB in training" in text
+
+
+def test_describe_compares_with_the_first() -> None:
+    text = run("describe", "vgg19", "resnet34", "plain34").stdout
+    assert "(15.2% and 18.7% of vgg19)" in text and "(15.1% and 18.6% of vgg19)" in text
+    assert "(+1.08M par, " not in text and "(-1.47M par, -5.14G mul-adds)" in text
+    data = json.loads(run("describe", "vgg19", "resnet34", "--json").stdout)
+    assert [each["name"] for each in data] == ["vgg19", "resnet34"]
+
+
+def test_describe_says_why_a_wide_net_has_another_depth() -> None:
+    done = run("describe", "cifar_wrn28_10")
+    assert "depth 26" in done.stdout and "adds the three projections" in done.stdout
+
+
+def test_describe_draws(tmp_path: Path) -> None:
+    done = run("describe", "tiny_resnet", "--plot", "tiny.svg", folder=tmp_path)
+    assert done.returncode == 0 and (tmp_path / "tiny.svg").read_text().startswith("<?xml")
+
+
+def test_demo_builds_and_draws(tmp_path: Path) -> None:
+    done = run("demo", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "resnet50: 50 layers, 25,557,032 parameters" in done.stdout
+    assert (tmp_path / "residua-demo" / "figure3.svg").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("describe", "resnet51"), "unknown network 'resnet51': did you mean resnet50"),
+        (("describe", "cifar_resnet21"), "the nearest are cifar_resnet20 and cifar_resnet26."),
+        (("describe", "resnet50", "oder=original"), "unknown field 'oder': did you mean order"),
+        (("describe", "resnet50", "order=x"), "order='x' is not valid: valid are 'original'"),
+        (("describe", "resnet50", "width=wide"), "width='wide' is not valid: valid is a number."),
+        (("describe", "resnet50", "num_classes="), "num_classes='' is not valid"),
+        (("describe", "num_classes=3"), "which network?"),
+        (("describe", "resnet50", "--size", "0"), "size=0 is not valid"),
+        (("describe", "vgg16", "--size", "8"), "needs a side of at least 32"),
+        (("describe", "resnet18", "--plot", "x.jpeg"), "x.jpeg"),
+        (("describe", "resnet18", "--plot", "/nowhere/x.svg"), "/nowhere"),
+        (("models", "zzz"), "no network matches 'zzz'"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_code_2(words: tuple[str, ...], sentence: str) -> None:
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr and done.stderr.startswith("residua: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_command_offers_the_nearest() -> None:
+    done = run("modles")
+    assert done.returncode == 2 and "models" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_full_disk_and_a_closed_pipe_are_no_tracebacks() -> None:
+    command = f"{sys.executable} -m residua models"
+    full = subprocess.run(["sh", "-c", f"{command} > /dev/full"], capture_output=True, text=True, check=False)
+    assert full.returncode == 2 and "No space left" in full.stderr and "Traceback" not in full.stderr
+    closed = subprocess.run(["sh", "-c", f"{command} | true"], capture_output=True, text=True, check=False)
+    assert closed.stderr == ""
+
+
+def test_an_internal_error_says_how_to_see_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    from residua import cli
+
+    def broken() -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.delenv("RESIDUA_DEBUG", raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 70
+
+
+@pytest.mark.parametrize("words", [("--help",), ("models",), ("models", "--json"), ("describe", "resnet50")])
+def test_torch_is_not_imported_for_what_needs_no_torch(words: tuple[str, ...]) -> None:
+    """Importing torch alone takes more than the promised half second."""
+    code = "import sys, residua.cli as c; sys.argv = ['residua', *sys.argv[1:]]\n"
+    code += "try: c.main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_residua_imports_nothing_heavy() -> None:
+    code = "import sys, residua; assert not {'torch', 'typer', 'rich', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(residua, name) is not None for name in residua.__all__)
+    assert set(residua.__all__) <= set(dir(residua))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        residua.nothing  # noqa: B018

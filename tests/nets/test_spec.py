@@ -1,0 +1,110 @@
+"""What a spec accepts, and what it says of the rest."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import residua
+from residua import Spec, UserError, VggSpec
+from residua.nets.spec import CONDITIONAL
+from residua.nets.values import from_text
+
+NONSENSE: list[tuple[str, dict[str, Any], str]] = [
+    ("resnet50", {"oder": "original"}, "did you mean order"),
+    ("vgg19", {"order": "original"}, "unknown field of vgg19 'order'"),
+    ("resnet50", {"order": "full"}, "order='full' is not valid.*full_preactivation"),
+    ("resnet50", {"num_classes": 0}, "num_classes=0.*at least 1"),
+    ("resnet50", {"num_classes": True}, "num_classes=True.*a whole number"),
+    ("resnet50", {"num_classes": 10.5}, "num_classes=10.5.*a whole number"),
+    ("resnet50", {"in_channels": -3}, "in_channels=-3.*at least 1"),
+    ("resnet50", {"units": (3, 4)}, r"units=\(3, 4\).*one number for each stage"),
+    ("resnet50", {"units": ()}, "one number for each stage"),
+    ("resnet50", {"units": (3, 4, 0, 3)}, "units=0"),
+    ("resnet50", {"width": 0.3}, "width=0.3.*whole number"),
+    ("resnet50", {"width": float("nan")}, "width=nan.*a number"),
+    ("resnet50", {"groups": 48}, "groups=48.*must divide"),
+    ("resnet18", {"groups": 2}, "groups=2.*unit='bottleneck'"),
+    ("resnet18", {"stride_place": "1x1"}, "stride_place='1x1'.*unit='bottleneck'"),
+    ("resnet50", {"output_stride": 12}, "output_stride=12.*4, 8, 16 or 32"),
+    ("plain34", {"projection": "A"}, "projection='A'.*residual=True"),
+    ("plain34", {"shortcut": "dropout"}, "shortcut='dropout'.*residual=True"),
+    ("plain34", {"stochastic_depth": 0.5}, "stochastic_depth.*residual=True"),
+    ("resnet34", {"stochastic_depth": 1.0}, "stochastic_depth=1.0"),
+    ("resnet34", {"gate_bias": -6}, "gate_bias=-6.0.*exclusive_gating"),
+    ("resnet34", {"shortcut_scale": 0.5}, "shortcut_scale=0.5.*shortcut='scaling'"),
+    ("resnet34", {"zero_channels": "around"}, "zero_channels='around'.*projection='A'"),
+    ("resnet34", {"shortcut": "convolution", "projection": "A"}, "projection='A'.*already a convolution"),
+    ("resnet34", {"projection": "A", "projection_pool": True}, "projection_pool=True.*projection='B' or 'C'"),
+    ("resnet34", {"projection": "A", "widths": (64, 32, 16, 8)}, "projection='A' cannot take channels away"),
+    ("resnet34", {"first_activation": "unit"}, "first_activation='unit'.*pre-activation"),
+    ("resnet34", {"norm": "none", "norm_eps": 1e-3}, "norm_eps=0.001.*a norm"),
+    ("resnet34", {"norm_eps": 0.0}, "norm_eps=0.0.*above 0"),
+    ("resnet34", {"norm": "group", "norm_momentum": 0.1}, "norm_momentum=0.1.*batch norm"),
+    ("resnet34", {"norm_momentum": 1.5}, "norm_momentum=1.5"),
+    ("cifar_resnet20", {"stem_pool": "max"}, "stem_pool='max'.*stem='imagenet' or 'deep'"),
+    ("resnet34", {"order": "relu_before_addition", "zero_init_residual": True}, "no gradient"),
+    ("vgg19", {"convolutions": (1,)}, "convolutions"),
+]
+
+
+@pytest.mark.parametrize(("name", "fields", "sentence"), NONSENSE)
+def test_nonsense_fails_with_one_sentence(name: str, fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence) as error:
+        residua.spec(name, **fields)
+    assert "\n" not in str(error.value)
+
+
+def test_a_spec_is_frozen_and_hashable() -> None:
+    spec = residua.spec("resnet50")
+    with pytest.raises(AttributeError):
+        spec.width = 2  # type: ignore[misc]
+    assert hash(spec) == hash(residua.spec("resnet50"))
+
+
+def test_lists_and_whole_numbers_pass_for_tuples_and_floats() -> None:
+    spec = Spec(units=[1, 2], widths=[8, 16], width=2)  # type: ignore[arg-type]
+    assert (spec.units, spec.width) == ((1, 2), 2.0) and isinstance(spec.width, float)
+
+
+def test_an_edit_forgets_what_lost_its_meaning() -> None:
+    gated = residua.spec("resnet50", shortcut="exclusive_gating", gate_bias=-3)
+    assert gated.edit(shortcut="identity") == residua.spec("resnet50")
+    assert residua.spec("resnet50", groups=32).edit(unit="basic") == residua.spec("resnet34")
+    assert gated.edit(num_classes=10).gate_bias == -3
+
+
+def test_a_spec_survives_plain_data() -> None:
+    for name in residua.list_models():
+        spec = residua.spec(name)
+        assert type(spec)(**spec.to_dict()) == spec
+
+
+@given(st.sampled_from(sorted(CONDITIONAL)), st.sampled_from(["resnet50", "cifar_preresnet20", "plain18"]))
+def test_a_conditional_field_is_none_exactly_where_it_has_no_meaning(field: str, name: str) -> None:
+    spec = residua.spec(name)
+    assert (getattr(spec, field) is None) == (not CONDITIONAL[field].holds(spec))
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("num_classes", "10", 10),
+        ("width", "2", 2),
+        ("residual", "false", False),
+        ("units", "3,4,6,3", (3, 4, 6, 3)),
+        ("units", "(3, 4)", (3, 4)),
+        ("norm", "none", "none"),
+        ("output_stride", "none", None),
+        ("norm_momentum", "exact", "exact"),
+        ("gate_bias", "-6", -6),
+        ("projection", "A", "A"),
+    ],
+)
+def test_values_as_typed(field: str, text: str, value: object) -> None:
+    assert from_text(field, text, Spec.field_hint(field)) == value
+
+
+def test_a_vgg_is_described_by_its_own_few_fields() -> None:
+    assert isinstance(residua.spec("vgg16", hidden=64), VggSpec)
