@@ -29,11 +29,11 @@ def saved_for_backward(network: nn.Module, images: Tensor) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
-class _Live(TorchDispatchMode):
+class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
     """Counts the bytes of all storages alive, and remembers the most."""
 
     def __init__(self, known: list[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.sizes = {tensor.untyped_storage()._cdata: 0 for tensor in known}
         self.now = self.peak = 0
 

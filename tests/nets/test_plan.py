@@ -37,7 +37,21 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("cifar_resnet20", {"bias": "all", "in_channels": 1, "num_classes": 3}),
     ("cifar_resnet20", {"units": (1, 2, 1, 1, 1), "widths": (8, 8, 16, 16, 16), "projection": "B"}),
 ]
-ALL = [(name, {}) for name in NAMES] + VARIANTS
+MEASURED = (
+    "resnet18",
+    "resnet50",
+    "preresnet50",
+    "resnetv2_18",
+    "plain18",
+    "vgg16_bn",
+    "seresnet50",
+    "resnet50d",
+    "keras_resnet50",
+    "slim_resnet_v2_50",
+    "cifar_highway20",
+)
+Case = tuple[str, dict[str, Any]]
+WHOLE: list[Case] = [(name, {}) for name in NAMES]
 
 
 def side(name: str) -> int:
@@ -48,7 +62,7 @@ def convolving(network: nn.Module) -> Iterator[nn.Conv2d | nn.Linear]:
     return (module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear)))
 
 
-@pytest.mark.parametrize(("name", "fields"), ALL)
+@pytest.mark.parametrize(("name", "fields"), [*WHOLE, *VARIANTS])
 def test_counts_equal_the_module(name: str, fields: dict[str, Any]) -> None:
     """On the meta device: parameters by name, and multiply-adds of what really runs."""
     with torch.device("meta"):
@@ -74,23 +88,7 @@ def test_counts_equal_the_module(name: str, fields: dict[str, Any]) -> None:
     assert plan.parameters == sum(p.numel() for p in network.parameters())
 
 
-@pytest.mark.parametrize(
-    ("name", "fields"),
-    [
-        (name, {})
-        for name in (
-            "resnet18",
-            "resnet50",
-            "preresnet50",
-            "resnetv2_18",
-            "plain18",
-            "vgg16_bn",
-            "seresnet50",
-        )
-    ]
-    + [(name, {}) for name in ("resnet50d", "keras_resnet50", "slim_resnet_v2_50", "cifar_highway20")]
-    + VARIANTS,
-)
+@pytest.mark.parametrize(("name", "fields"), [*((name, {}) for name in MEASURED), *VARIANTS])
 def test_activation_memory_equals_the_module(name: str, fields: dict[str, Any]) -> None:
     """Bytes for one image more: what a third image adds to two, so that constants drop out."""
     network = residua.create(name, **fields)

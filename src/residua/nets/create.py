@@ -11,9 +11,7 @@ from residua.nets.zoo import VggName, spec
 
 
 @overload
-def create(  # type: ignore[overload-overlap]  # names of VGGs are also strings
-    network: VggName | VggSpec, **fields: Any
-) -> Vgg: ...
+def create(network: VggName | VggSpec, **fields: Any) -> Vgg: ...
 
 
 @overload

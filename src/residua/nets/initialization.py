@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from residua.nets.batchnorm import BATCH_NORMS
 from residua.nets.spec import VggSpec
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ def initialize(network: Network | Vgg) -> None:
         elif isinstance(module, nn.Linear) and isinstance(network.spec, VggSpec):
             nn.init.normal_(module.weight, 0, 0.01)
             nn.init.zeros_(module.bias)
-        elif module is not network and hasattr(module, "reset_parameters"):
+        elif isinstance(module, (nn.Linear, nn.GroupNorm, *BATCH_NORMS)):
             module.reset_parameters()
     if isinstance(network.spec, VggSpec):
         return
     for unit in network.units:
-        if network.spec.gate_bias is not None:
-            nn.init.constant_(unit.gate.bias, network.spec.gate_bias)
+        if unit.block.gate and unit.gate.bias is not None:
+            nn.init.constant_(unit.gate.bias, network.spec.gate_bias or 0.0)
         if network.spec.zero_init_residual:
             _start_at_zero(unit)
 
@@ -41,4 +42,4 @@ def _start_at_zero(unit: Unit) -> None:
     A gain of 0 before a ReLU would get no gradient, so what counts is what comes last.
     """
     last = [name for name, layer in unit.block.residual if layer.kind in ("convolution", "norm")][-1]
-    nn.init.zeros_(unit.get_submodule(last).weight)
+    nn.init.zeros_(unit.get_parameter(f"{last}.weight"))

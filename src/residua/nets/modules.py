@@ -64,7 +64,8 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale the channels."""
-        return x * self.fc2(self.relu(self.fc1(x.mean((2, 3), keepdim=True)))).sigmoid()
+        scales: Tensor = self.fc2(self.relu(self.fc1(x.mean((2, 3), keepdim=True))))
+        return x * scales.sigmoid()
 
 
 class StochasticDepth(nn.Module):

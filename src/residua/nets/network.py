@@ -17,6 +17,8 @@ from residua.nets.spec import Spec, VggSpec
 class Unit(nn.Module):
     """One residual unit, `x = shortcut(x) + residual(x)`; without a shortcut, a plain one."""
 
+    gate: nn.Conv2d
+
     def __init__(self, name: str, block: Block, spec: Spec) -> None:
         super().__init__()
         self.name, self.block = name, block
@@ -27,7 +29,7 @@ class Unit(nn.Module):
         self._shortcut = attach(self, block.shortcut or (), spec)
         self._after = attach(self, block.after, spec)
         if block.gate:
-            self.gate = build(block.gate)
+            self.gate = cast(nn.Conv2d, build(block.gate))
 
     def forward(self, x: Tensor) -> Tensor:
         """Add what the unit has learned to what came in."""
@@ -85,6 +87,8 @@ class Feature(NamedTuple):
 class Network(nn.Module):
     """A network of the family, with torchvision's names for its weights."""
 
+    fc: nn.Linear
+
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         spec = cast(Spec, plan.spec)
@@ -121,7 +125,7 @@ class Network(nn.Module):
     @property
     def units(self) -> list[Unit]:
         """All residual units in order."""
-        return [unit for stage in self.stages for unit in stage]
+        return [cast(Unit, unit) for stage in self.stages for unit in stage]
 
     def features(self, x: Tensor) -> list[Feature]:
         """Return every stage's output; the last with the final activation, as the classifier sees it."""

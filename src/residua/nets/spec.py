@@ -250,10 +250,12 @@ def _check_combinations(spec: Spec) -> None:
             "zero_init_residual=True is not valid with order='relu_before_addition': a residual that is "
             "zero behind a ReLU gets no gradient and stays zero; use another order."
         )
-    if spec.stochastic_depth and not spec.residual:
-        raise UserError(
-            "stochastic_depth needs residual=True: a plain network has no shortcut to fall back to."
-        )
+    for name in ("stochastic_depth", "zero_init_residual"):
+        value = getattr(spec, name)
+        if value and not spec.residual:
+            raise UserError(
+                f"{name}={value} is not valid with residual=False: without a shortcut nothing would be left."
+            )
     if spec.projection == "A":
         channels = [spec.stem_width, *(output_width(spec, stage) for stage in range(len(spec.units)))]
         if channels != sorted(channels):

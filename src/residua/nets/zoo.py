@@ -96,9 +96,7 @@ VggName = Literal["vgg16", "vgg16_bn", "vgg19", "vgg19_bn"]
 
 
 @overload
-def spec(  # type: ignore[overload-overlap]  # names of VGGs are also strings
-    name: VggName | VggSpec, **changes: Any
-) -> VggSpec: ...
+def spec(name: VggName | VggSpec, **changes: Any) -> VggSpec: ...
 
 
 @overload

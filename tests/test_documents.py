@@ -1,0 +1,42 @@
+"""What the documents say is true."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
+
+import residua
+from residua.nets.spec import Norm, Order, Shortcut
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_field_and_value_is_documented() -> None:
+    text = (ROOT / "docs" / "fields.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row[1])]
+    assert named == [field.name for field in fields(residua.Spec) if field.name != "name"]
+    for kind in (Order, Shortcut, Norm):
+        assert all(f"`{value}`" in text for value in get_args(kind))
+    assert all(f"`{field.name}`" in text for field in fields(residua.VggSpec) if field.name != "name")
+
+
+def test_the_python_of_the_readme_runs() -> None:
+    import torch
+
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    scope: dict[str, object] = {
+        "residua": residua,
+        "net": residua.create("cifar_resnet62").eval(),
+        "images": torch.randn(2, 3, 32, 32),
+        "batches": [torch.randn(2, 3, 32, 32)],
+    }
+    exec(blocks[0], {})  # noqa: S102 - our own README
+    exec(blocks[1], scope)  # noqa: S102
+
+
+def test_the_links_of_the_documents_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", ROOT / "ARCHITECTURE.md"):
+        for link in re.findall(r"\]\(([^)#:]+)\)|src=\"([^\"]+)\"", document.read_text()):
+            assert (ROOT / (link[0] or link[1])).exists(), link
