@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any, Literal, Self, get_type_hints
 
 from residua.errors import UserError, unknown
@@ -22,6 +23,11 @@ EXPANSION = {"basic": 1, "bottleneck": 4}
 """Width of a unit's output over the width of its first convolution in the unwidened network."""
 
 
+@cache
+def _hints(description: type) -> dict[str, Any]:
+    return get_type_hints(description)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Described:
     """What every description can do: check its own values and be edited field by field."""
@@ -33,7 +39,7 @@ class Described:
 
     def __post_init__(self) -> None:
         """Check every value's type and range."""
-        hints = get_type_hints(type(self))
+        hints = _hints(type(self))
         for f in fields(self):
             value = checked(f.name, getattr(self, f.name), hints[f.name])
             object.__setattr__(self, f.name, value)
@@ -52,7 +58,7 @@ class Described:
     @classmethod
     def field_hint(cls, name: str) -> Any:
         """Return the type of a field; an unknown one fails with the nearest."""
-        hints = get_type_hints(cls)
+        hints = _hints(cls)
         if name not in hints:
             raise unknown("field", name, hints)
         return hints[name]
