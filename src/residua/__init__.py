@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from residua.nets.unravel import unravel as unravel
     from residua.nets.zoo import list_models as list_models
     from residua.nets.zoo import spec as spec
+    from residua.weights.modelfile import load as load
+    from residua.weights.modelfile import save as save
 
 __version__ = "0.1.0"
 
@@ -33,6 +35,8 @@ _HOMES = {
     "unravel": "nets.unravel",
     "list_models": "nets.zoo",
     "spec": "nets.zoo",
+    "load": "weights.modelfile",
+    "save": "weights.modelfile",
 }
 __all__ = [*_HOMES]
 

@@ -28,9 +28,10 @@ def _fitted(value: Any, hint: Any) -> Any:
         fits = isinstance(value, str) and value in get_args(hint)
         return value if fits else _MISFIT
     if get_origin(hint) is tuple:
-        if isinstance(value, (list, tuple)) and all(_is_int(item) for item in value):
-            return tuple(value)
-        return _MISFIT
+        if not isinstance(value, (list, tuple)):
+            return _MISFIT
+        items = tuple(_fitted(item, get_args(hint)[0]) for item in value)
+        return _MISFIT if _MISFIT in items else items
     if hint is float:
         fits = _is_int(value) or (isinstance(value, float) and math.isfinite(value))
         return float(value) if fits else _MISFIT
@@ -46,8 +47,8 @@ def _described(choices: tuple[Any, ...]) -> str:
     words = [literal for choice in choices if get_origin(choice) is Literal for literal in get_args(choice)]
     kinds = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
     words = [repr(word) for word in words] + [kinds[choice] for choice in choices if choice in kinds]
-    if any(get_origin(choice) is tuple for choice in choices):
-        words.append("a list of whole numbers, one for each stage")
+    lists = {int: "whole numbers, one for each stage", float: "numbers", str: "texts"}
+    words += [f"a list of {lists[get_args(choice)[0]]}" for choice in choices if get_origin(choice) is tuple]
     return f"{'are' if len(words) > 1 else 'is'} {listed(words)}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
 from .comparing import EVALUATION, TRAINING, Model, case, copy, from_torch, outcome, residuas, same
@@ -17,7 +18,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "resnet50_v1": {"downsample_in_bottleneck": True},
 }
 SMALL = [64, 65]  # every stage has an even side, and an odd one
-PRECISIONS = [torch.float32, torch.float64]
 
 names = pytest.mark.parametrize("name", CONFIGS)
 
@@ -39,7 +39,8 @@ def residuas_name(name: str) -> str:
 
 
 def theirs(name: str, dtype: torch.dtype) -> Model:
-    network = ResNetForImageClassification(ResNetConfig(**CONFIGS[name], num_labels=1000))
+    config = ResNetConfig(**CONFIGS[name] | {"num_labels": 1000})
+    network: nn.Module = ResNetForImageClassification(config)
     return from_torch(network.to(dtype), 0.1, residuas_name, lambda output: output.logits)
 
 
@@ -50,8 +51,8 @@ def compare(name: str, dtype: torch.dtype, count: int, side: int, training: bool
     return same(outcome(mine, batch, training), outcome(other, batch, training), limit)
 
 
-@names
 @pytest.mark.parametrize("side", SMALL)
+@names
 def test_evaluation_is_the_same(name: str, side: int) -> None:
     compare(name, torch.float32, 2, side, False, EVALUATION)
 
@@ -61,8 +62,7 @@ def test_evaluation_is_the_same_at_full_size(side: int) -> None:
     compare("resnet50", torch.float32, 1, side, False, EVALUATION)
 
 
+@pytest.mark.parametrize(("side", "dtype"), zip(SMALL, TRAINING, strict=True))
 @names
-@pytest.mark.parametrize("side", SMALL)
-@pytest.mark.parametrize("dtype", PRECISIONS)
 def test_training_is_the_same(name: str, side: int, dtype: torch.dtype) -> None:
     compare(name, dtype, 4, side, True, TRAINING[dtype])

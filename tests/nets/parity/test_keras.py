@@ -139,29 +139,39 @@ def compare(name: str, dtype: torch.dtype, count: int, side: int, training: bool
     same(found, wanted, limit, without_effect(plan(network.spec, side)) if training else ())
 
 
-@pytest.mark.parametrize("name", PAIRS)
+shallow = pytest.mark.parametrize("name", ["keras_resnet50", "keras_resnet50v2"])
+
+
 @pytest.mark.parametrize("side", SMALL)
+@shallow
 def test_evaluation_is_the_same(name: str, side: int) -> None:
     compare(name, torch.float32, 2, side, False, EVALUATION)
 
 
-@pytest.mark.parametrize("name", ["keras_resnet50", "keras_resnet50v2"])
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("keras_resnet101", 64), ("keras_resnet101v2", 65), ("keras_resnet152", 65), ("keras_resnet152v2", 64)],
+)
+def test_evaluation_is_the_same_in_deep_networks(name: str, side: int) -> None:
+    compare(name, torch.float32, 2, side, False, EVALUATION)
+
+
 @pytest.mark.parametrize("side", [224, 225])
+@shallow
 def test_evaluation_is_the_same_at_full_size(name: str, side: int) -> None:
     compare(name, torch.float32, 1, side, False, EVALUATION)
 
 
-@pytest.mark.parametrize("name", ["keras_resnet50", "keras_resnet50v2"])
 @pytest.mark.parametrize("side", SMALL)
 @pytest.mark.parametrize("dtype", TRAINING)
+@shallow
 def test_training_is_the_same(name: str, side: int, dtype: torch.dtype) -> None:
     compare(name, dtype, 4, side, True, TRAINING[dtype])
 
 
-def test_biases_before_a_norm_have_no_effect_in_training() -> None:
-    """What is left out above is zero, and nothing else is."""
-    for name in ("keras_resnet50", "keras_resnet50v2"):
-        network, batch = case(name, torch.float64, 4, 64, training=True)
-        found = outcome(residuas(network), batch, True)
-        zero = without_effect(plan(network.spec, 64))
-        assert zero == {key for key, value in found.items() if value.abs().max() < 1e-10}
+@shallow
+def test_only_biases_that_a_norm_takes_away_are_left_out(name: str) -> None:
+    network, batch = case(name, torch.float64, 4, 64, training=True)
+    found = outcome(residuas(network), batch, True)
+    zero = {key for key, value in found.items() if value.abs().max() < 1e-10}
+    assert zero == without_effect(plan(network.spec, 64))

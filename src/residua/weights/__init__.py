@@ -1,0 +1,1 @@
+"""Weights: the model file, and other libraries' weights in both directions."""

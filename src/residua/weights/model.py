@@ -1,0 +1,185 @@
+"""A model: a network with its classes and preprocessing, ready to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from residua.errors import UserError
+from residua.nets.network import Network, Vgg
+from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One class and its probability."""
+
+    label: str
+    id: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image: its first guess, and the next ones."""
+
+    label: str
+    id: str
+    probability: float
+    top: tuple[Guess, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network and everything that its file says of it."""
+
+    network: Network | Vgg
+    metadata: Metadata
+
+    @property
+    def classes(self) -> tuple[ClassEntry, ...] | None:
+        """What its outputs are called; None if nobody said."""
+        return self.metadata.classes
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What makes its input of a photo's pixels; None if nobody said."""
+        return self.metadata.preprocessing
+
+    def predict(self, images: Any, top: int = 5) -> Prediction | list[Prediction]:
+        """Classify one image (three axes) or many (four, or a list of single ones).
+
+        Whole numbers are pixels from 0 to 255 and get the model's preprocessing: arrays are (height, width,
+        channels), tensors (channels, height, width). Floating numbers are taken as preprocessed already:
+        (channels, height, width) for both.
+        """
+        single, batch = _one_or_many(images)
+        mode = self.network.training
+        self.network.eval()
+        try:
+            with torch.inference_mode():
+                found = [guess for part in _parts(batch) for guess in self._predicted(part, top)]
+        finally:
+            self.network.train(mode)
+        return found[0] if single else found
+
+    def _predicted(self, images: Tensor, top: int) -> list[Prediction]:
+        weight = next(self.network.parameters())
+        x = images.to(weight.device)
+        x = x.to(weight.dtype) if x.is_floating_point() else self._preprocessed(x).to(weight.dtype)
+        if x.shape[1] != self.network.spec.in_channels:
+            raise UserError(
+                f"images have {x.shape[1]} channels, the network takes {self.network.spec.in_channels}."
+            )
+        scores = self.network(x).float() / (self.metadata.temperature or 1.0)
+        chances, places = scores.softmax(1).topk(min(top, scores.shape[1]))
+        return [self._named(c, p) for c, p in zip(chances.tolist(), places.tolist(), strict=True)]
+
+    def _preprocessed(self, pixels: Tensor) -> Tensor:
+        if self.preprocessing is None:
+            raise UserError(
+                "photos cannot be predicted: nobody said how this model's input was preprocessed."
+            )
+        if self.classes is None:
+            raise UserError("photos cannot be predicted: nobody said what this model's classes are called.")
+        return preprocess(pixels, self.preprocessing)
+
+    def _named(self, chances: Sequence[float], places: Sequence[int]) -> Prediction:
+        guesses = []
+        for chance, place in zip(chances, places, strict=True):
+            entry = self.classes[place] if self.classes else ClassEntry(id=str(place), name=str(place))
+            guesses.append(Guess(entry.name, entry.id, chance))
+        return Prediction(guesses[0].label, guesses[0].id, guesses[0].probability, tuple(guesses))
+
+
+def preprocess(pixels: Tensor, rule: Preprocessing) -> Tensor:
+    """Turn a batch of 8-bit pixels (N, channels, height, width) into a network's input."""
+    x = _squared(pixels.float(), rule)
+    if rule.channels == "bgr":
+        x = x.flip(1)
+    if x.shape[1] != len(rule.mean):
+        raise UserError(f"images have {x.shape[1]} channels, this model takes {rule.channels}.")
+    shape = (1, -1, 1, 1)
+    mean, std = (torch.tensor(values, device=x.device).view(shape) for values in (rule.mean, rule.std))
+    return (x * rule.scale - mean) / std
+
+
+def _squared(x: Tensor, rule: Preprocessing) -> Tensor:
+    """Resize by the rule to a square of the rule's size."""
+    height, width = x.shape[2:]
+    if rule.rule == "squash":
+        return _resized(x, rule.size, rule.size, rule)
+    if rule.rule == "letterbox":
+        part = rule.size / max(height, width)
+        x = _resized(x, max(1, round(height * part)), max(1, round(width * part)), rule)
+        return _filled(x, rule)
+    part = rule.resize / min(height, width)
+    x = _resized(x, max(rule.resize, int(height * part)), max(rule.resize, int(width * part)), rule)
+    top, left = (round((side - rule.size) / 2) for side in x.shape[2:])
+    return x[:, :, top : top + rule.size, left : left + rule.size]
+
+
+def _resized(x: Tensor, height: int, width: int, rule: Preprocessing) -> Tensor:
+    if x.shape[2:] == (height, width):
+        return x
+    smooth = rule.interpolation != "nearest"
+    options: dict[str, Any] = {"antialias": rule.antialias} if smooth else {}
+    x = F.interpolate(x, (height, width), mode=rule.interpolation, **options)
+    return x.clamp_(0, 255).round_()
+
+
+def _filled(x: Tensor, rule: Preprocessing) -> Tensor:
+    """Put an image into the middle of a square of mean colour."""
+    square = torch.empty(*x.shape[:2], rule.size, rule.size)
+    mean = rule.mean[::-1] if rule.channels == "bgr" else rule.mean
+    square[:] = torch.tensor(mean).view(1, -1, 1, 1) / rule.scale
+    top, left = (rule.size - x.shape[2]) // 2, (rule.size - x.shape[3]) // 2
+    square[:, :, top : top + x.shape[2], left : left + x.shape[3]] = x
+    return square
+
+
+def _one_or_many(images: Any) -> tuple[bool, list[Tensor]]:
+    if isinstance(images, (list, tuple)):
+        return False, [tensor for image in images for tensor in _one_or_many(image)[1]]
+    tensor = _tensor(images)
+    if tensor.dim() not in (3, 4):
+        raise UserError(f"expected an image of 3 axes or a batch of 4, not {tensor.dim()}.")
+    return tensor.dim() == 3, [tensor] if tensor.dim() == 3 else list(tensor)
+
+
+def _tensor(image: Any) -> Tensor:
+    if isinstance(image, Tensor):
+        return _known(image)
+    if not hasattr(image, "__array_interface__"):
+        raise UserError(f"expected a tensor or an array, not a {type(image).__name__}.")
+    array: np.ndarray[Any, Any] = image
+    tensor = _known(torch.as_tensor(array))
+    return tensor if tensor.is_floating_point() else tensor.movedim(-1, -3)
+
+
+def _known(tensor: Tensor) -> Tensor:
+    if tensor.dtype != torch.uint8 and not tensor.is_floating_point():
+        raise UserError(f"expected 8-bit pixels or floating numbers, not {str(tensor.dtype)[6:]}.")
+    return tensor
+
+
+def _parts(images: list[Tensor]) -> list[Tensor]:
+    """Batches of images that have one shape and type, in order."""
+    parts: list[list[Tensor]] = []
+    for image in images:
+        last = parts[-1] if parts else None
+        if last and len(last) < BATCH and (last[0].shape, last[0].dtype) == (image.shape, image.dtype):
+            last.append(image)
+        else:
+            parts.append([image])
+    return [torch.stack(part) for part in parts]

@@ -1,0 +1,111 @@
+"""The model file: one `.safetensors` with weights and everything needed to use them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from residua import __version__
+from residua.errors import UserError
+from residua.nets.network import Network, Vgg, build_network
+from residua.nets.plan import plan
+from residua.nets.spec import AnySpec, Spec
+from residua.weights.layouts.base import tensors_of
+from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Preprocessing, Provenance
+from residua.weights.model import Model
+from residua.weights.tensorfile import DIGEST, digest, open_safely, write
+
+KEY = "residua"
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
+
+
+def save(
+    model: Model | Network | Vgg,
+    path: str | os.PathLike[str],
+    *,
+    classes: tuple[ClassEntry, ...] | list[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    provenance: Provenance | None = None,
+    accuracy: Accuracy | None = None,
+) -> Path:
+    """Write a model file: the whole of it or nothing; an old file stays until the new one is whole."""
+    if isinstance(model, nn.Module):
+        model = Model(model, Metadata(spec=model.spec))
+    entries = tuple(ClassEntry(id=c, name=c) if isinstance(c, str) else c for c in classes or ())
+    old = model.metadata
+    metadata = Metadata(
+        spec=old.spec,
+        classes=entries or old.classes,
+        preprocessing=preprocessing or old.preprocessing,
+        provenance=provenance or old.provenance or Provenance(software=f"residua {__version__}"),
+        accuracy=accuracy or old.accuracy,
+        temperature=old.temperature,
+    )
+    write_model(Path(path), model.network.state_dict(), metadata)
+    return Path(path)
+
+
+def write_model(path: Path, state: dict[str, Tensor], metadata: Metadata) -> None:
+    """Write a state dict and its metadata as a model file."""
+    write(path, state, {KEY: metadata.to_json()})
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model file; whatever is wrong with it is one sentence, before memory is taken."""
+    file = Path(path)
+    metadata = inspect(file)
+    network = _network(metadata.spec)
+    state = network.state_dict()
+    with open_safely(file) as tensors, torch.no_grad():
+        for name, target in state.items():
+            target.copy_(tensors.get_tensor(name))
+    return Model(network.eval(), metadata)
+
+
+def inspect(path: str | os.PathLike[str]) -> Metadata:
+    """Check a model file from end to end and return what it says of itself."""
+    file = Path(path)
+    with open_safely(file) as tensors:
+        stated = tensors.metadata() or {}
+        if KEY not in stated or DIGEST not in stated:
+            raise UserError(f"{file} is no model file of Residua: `residua convert` makes one of it.")
+        try:
+            metadata = Metadata.from_json(stated[KEY])
+            _check_tensors(metadata.spec, {name: tensors.get_slice(name) for name in tensors.keys()})  # noqa: SIM118
+        except UserError as error:
+            raise UserError(f"{file} is not a valid model file: {error}") from None
+    if digest(file, stated[DIGEST]) != stated[DIGEST]:
+        raise UserError(f"{file} is damaged: its content does not have the checksum it states.")
+    return metadata
+
+
+def _check_tensors(spec: AnySpec, tensors: dict[str, object]) -> None:
+    """Every tensor of the network is there in its shape, and no other; nothing is planned beyond the file."""
+    units = sum(spec.units if isinstance(spec, Spec) else spec.convolutions)
+    if units > len(tensors):
+        raise UserError(f"its spec asks for {units:,} units, its weights are {len(tensors):,} tensors.")
+    wanted = {
+        f"{name}.{part}": shape
+        for name, layer in plan(spec).layers
+        for part, shape in tensors_of(layer, spec)
+    }
+    if odd := sorted(wanted.keys() ^ tensors.keys()):
+        verb = "lacks" if odd[0] in wanted else "has an unknown"
+        raise UserError(f"it {verb} tensor {odd[0]!r} ({len(odd)} in all).")
+    for name, shape in wanted.items():
+        found = tensors[name]
+        if tuple(found.get_shape()) != shape:  # type: ignore[attr-defined]
+            raise UserError(f"tensor {name!r} is {tuple(found.get_shape())}, the spec asks for {shape}.")  # type: ignore[attr-defined]
+        kind = found.get_dtype()  # type: ignore[attr-defined]
+        if kind not in (("I64",) if name.endswith("num_batches_tracked") else DTYPES):
+            raise UserError(f"tensor {name!r} has the type {kind}, which no weights have.")
+
+
+def _network(spec: AnySpec) -> Network | Vgg:
+    """Build a network without drawing weights that would be overwritten."""
+    with torch.device("meta"):
+        network = build_network(plan(spec))
+    return network.to_empty(device="cpu")

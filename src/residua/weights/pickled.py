@@ -1,0 +1,70 @@
+"""PyTorch's own files: read by its restricted loader only, after a look at what they would take."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from residua.errors import UserError
+
+ZIP, PICKLE = b"PK\x03\x04", b"\x80\x02"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a dictionary; a payload, a bomb or something else in disguise is refused in one sentence."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == ZIP:
+        _refuse_bombs(path, size)
+    elif not start.startswith(PICKLE):
+        raise UserError(f"{path} is not a PyTorch file: it begins as none of them does.")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a hostile file provokes
+        raise UserError(f"{path} is refused: {_reason(error)}.") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path} holds a {type(data).__name__}, not a dictionary of weights.")
+    _refuse_views(data, path, size)
+    return data
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "Unsupported global" in text or "weights_only" in text.lower() or "Unsupported class" in text:
+        return "it holds code, and Residua never runs code from a file"
+    if isinstance(error, (RecursionError, MemoryError)):
+        return "it is nested or sized as no weights are"
+    return f"PyTorch cannot read it ({type(error).__name__})"
+
+
+def _refuse_bombs(path: Path, size: int) -> None:
+    """torch.save never compresses: whatever would grow on reading is no file of PyTorch's."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError):
+        raise UserError(f"{path} is refused: it is a damaged archive.") from None
+    total = sum(entry.file_size for entry in entries)
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or total > size:
+        raise UserError(f"{path} is refused: it would unpack to {total:,} bytes, more than PyTorch writes.")
+
+
+def _refuse_views(data: Any, path: Path, size: int) -> None:
+    """A few bytes can claim to be a huge tensor by strides of 0."""
+    claimed, open_ends, seen = 0, [data], 0
+    while open_ends:
+        value = open_ends.pop()
+        seen += 1
+        if isinstance(value, Tensor):
+            claimed += value.numel() * value.element_size()
+        elif isinstance(value, dict):
+            open_ends += value.values()
+        elif isinstance(value, (list, tuple)):
+            open_ends += value
+        if claimed > 4 * size or seen > 10_000_000:
+            raise UserError(f"{path} is refused: its tensors claim more numbers than the file holds.")

@@ -1,0 +1,140 @@
+"""Read whatever file holds weights, into plain named tensors; nothing in it is ever executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from residua.errors import UserError
+from residua.weights import pickled
+
+
+@dataclass(frozen=True)
+class Source:
+    """Named tensors of a file or folder, and what else it says."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    config: dict[str, Any] = field(default_factory=dict)  # Hugging Face's config.json
+    preprocessor: dict[str, Any] = field(default_factory=dict)  # and preprocessor_config.json
+    notes: tuple[str, ...] = ()  # what was unwrapped or passed over
+
+
+def read_source(path: Path, ema: bool = False) -> Source:
+    """Read named tensors from a file of any known type, or a Hugging Face folder."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist.")
+    if path.is_dir():
+        return _folder(path)
+    reader = READERS.get(_kind(path))
+    if reader is None:
+        known = ", ".join(sorted(READERS))
+        raise UserError(f"{path} is not a weights file that Residua knows by its ending: known are {known}.")
+    tensors, notes = unwrapped(reader(path), path, ema)
+    return Source(path, tensors, notes=notes)
+
+
+def _kind(path: Path) -> str:
+    """The file's ending; TensorFlow's checkpoints have an index beside their data."""
+    name = path.name.lower()
+    return next((ending for ending in sorted(READERS, key=len, reverse=True) if name.endswith(ending)), "")
+
+
+def _folder(path: Path) -> Source:
+    weights = path / "model.safetensors"
+    if not weights.is_file() or not (path / "config.json").is_file():
+        raise UserError(f"{path} is a folder without config.json and model.safetensors.")
+    preprocessor = path / "preprocessor_config.json"
+    return Source(
+        path,
+        _safetensors(weights),
+        config=_json(path / "config.json"),
+        preprocessor=_json(preprocessor) if preprocessor.is_file() else {},
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > 10_000_000:
+        raise UserError(f"{path} is too large for a configuration.")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is not JSON.") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path} is not a JSON object.")
+    return data
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    from residua.weights.tensorfile import read_tensors
+
+    return read_tensors(path)
+
+
+def _keras(path: Path) -> dict[str, Tensor]:
+    from residua.weights.hdf5 import read
+
+    return read(path)
+
+
+def _npz(path: Path) -> dict[str, Tensor]:
+    from residua.weights.tensorflow import read_npz
+
+    return read_npz(path)
+
+
+def _checkpoint(path: Path) -> dict[str, Tensor]:
+    from residua.weights.tensorflow import read_checkpoint
+
+    return read_checkpoint(path)
+
+
+READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    ".safetensors": _safetensors,
+    ".pth": pickled.read,
+    ".pt": pickled.read,
+    ".th": pickled.read,
+    ".bin": pickled.read,
+    ".tar": pickled.read,  # `checkpoint.pth.tar` is a habit, not an archive
+    ".h5": _keras,
+    ".keras": _keras,
+    ".npz": _npz,
+    ".ckpt": _checkpoint,
+    ".index": _checkpoint,
+}
+
+WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
+EMA_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema", "ema_model")
+PREFIXES = ("module.", "_orig_mod.", "model.", "ema_model.")
+
+
+def unwrapped(
+    data: dict[str, Any], path: Path, ema: bool = False
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Find the state dict in what training scripts wrap around it, and say what was done."""
+    notes: list[str] = []
+    while not _holds_tensors(data):
+        plain = [key for key in WRAPPERS if isinstance(data.get(key), dict)]
+        averaged = [key for key in EMA_WRAPPERS if isinstance(data.get(key), dict)]
+        key = next(iter((averaged + plain) if ema or not plain else plain), None)
+        if key is None:
+            raise UserError(f"{path} holds no weights: none of its entries is a tensor.")
+        notes.append(f"took {key!r} of the file's {', '.join(map(repr, data))}")
+        data = data[key]
+    tensors = {key: value for key, value in data.items() if isinstance(value, Tensor)}
+    if passed := [key for key in data if key not in tensors]:
+        notes.append(f"passed over {', '.join(map(repr, passed))}, which are no tensors")
+    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in tensors)), None):
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+        notes.append(f"took the prefix {prefix!r} off all names")
+    averaging = {key for key in tensors if key == "n_averaged"}
+    return {key: value for key, value in tensors.items() if key not in averaging}, tuple(notes)
+
+
+def _holds_tensors(data: dict[str, Any]) -> bool:
+    return any(isinstance(value, Tensor) for value in data.values())
