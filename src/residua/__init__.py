@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from residua.errors import UserError as UserError
     from residua.nets.batchnorm import recalibrate as recalibrate
-    from residua.nets.create import create as create
     from residua.nets.network import Network as Network
     from residua.nets.network import Vgg as Vgg
     from residua.nets.plan import plan as plan
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from residua.nets.unravel import unravel as unravel
     from residua.nets.zoo import list_models as list_models
     from residua.nets.zoo import spec as spec
+    from residua.weights.create import create as create
     from residua.weights.modelfile import load as load
     from residua.weights.modelfile import save as save
 
@@ -26,7 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "UserError": "errors",
     "recalibrate": "nets.batchnorm",
-    "create": "nets.create",
+    "create": "weights.create",
     "Network": "nets.network",
     "Vgg": "nets.network",
     "plan": "nets.plan",

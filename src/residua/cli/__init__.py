@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from residua import __version__
-from residua.cli import nets
+from residua.cli import nets, weights
 from residua.errors import UserError
 
 USER_ERROR, INTERNAL_ERROR, INTERRUPTED = 2, 70, 130
@@ -23,6 +23,9 @@ app = typer.Typer(
 )
 app.command()(nets.models)
 app.command()(nets.describe)
+app.command()(weights.convert)
+app.command()(weights.inspect)
+app.command()(weights.weights)
 app.command()(nets.demo)
 
 

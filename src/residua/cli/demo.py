@@ -31,7 +31,7 @@ def _checked(name: str) -> str:
     """Build a network, run it, and compare it with its plan."""
     import torch
 
-    from residua.nets.create import create
+    from residua.weights.create import create
 
     torch.manual_seed(0)
     network = create(name)

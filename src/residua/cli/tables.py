@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import fields
 from itertools import zip_longest
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -13,7 +15,11 @@ from rich.table import Table
 
 from residua.nets.description import describe, group_layers
 from residua.nets.plan import Group, Plan
+from residua.nets.plan import plan as expand
 from residua.nets.zoo import title
+
+if TYPE_CHECKING:
+    from residua.weights.metadata import Metadata
 
 WIDE = 1000  # columns for a pipe or a file, where nothing may be cut
 
@@ -65,6 +71,50 @@ def comparison(plans: list[Plan]) -> Table:
         table.add_row(name, *(_cell(group, groups[0], i > 0) for i, group in enumerate(groups)))
     table.add_section()
     table.add_row("total", *(_total(plan, plans[0]) for plan in plans))
+    return table
+
+
+def metadata(file: Path, stated: Metadata) -> Table:
+    """Everything that a model file says of itself."""
+    plan = expand(stated.spec)
+    table = _table("", "", title=str(file), numbers=False, ruled=True)
+    table.show_header = False
+    table.add_row("network", f"{_title(plan)}, {plan.parameters:,} parameters")
+    table.add_row("classes", _class_names(stated))
+    for name in ("preprocessing", "provenance", "accuracy"):
+        value = getattr(stated, name)
+        table.add_row(name, "unknown" if value is None else _fields(value))
+    if stated.temperature:
+        table.add_row("temperature", f"{stated.temperature:g}")
+    table.add_row("checksum", "verified")
+    return table
+
+
+def _class_names(stated: Metadata) -> str:
+    if stated.classes is None:
+        return f"{stated.spec.num_classes}, names unknown"
+    first = ", ".join(entry.name for entry in stated.classes[:8])
+    more = ", ..." if len(stated.classes) > 8 else ""
+    return f"{len(stated.classes)}: {first}{more}"
+
+
+def _fields(record: Any) -> str:
+    values = ((field.name, getattr(record, field.name)) for field in fields(record))
+    return "\n".join(f"{name} {_value(value)}" for name, value in values if value not in (None, "", ()))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(_value(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def published(rows: Iterable[dict[str, Any]]) -> Table:
+    """One line for each published file."""
+    table = _table("network", "version", "top-1 %", "top-5 %", "in the cache")
+    for row in rows:
+        cached = "yes" if row["cached"] else "no"
+        table.add_row(row["name"], row["version"], f"{row['top1']:.3f}", f"{row['top5']:.3f}", cached)
     return table
 
 

@@ -120,6 +120,11 @@ class Block:
         yield from self.after
 
     @property
+    def adds_in_place(self) -> bool:
+        """Whether the sum may overwrite the residual: a ReLU's output is needed in the backward pass."""
+        return self.residual[-1][1].kind != "relu"
+
+    @property
     def parameters(self) -> int:
         """Learned numbers."""
         return sum(layer.parameters for _, layer in self.steps())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from residua.nets.layers import Block, Chain, Layer
 from residua.nets.plan import Plan
-from residua.nets.spec import GATED, Spec
+from residua.nets.spec import SCALED, Spec
 
 FLOAT, INDEX = 4, 8
 
@@ -72,11 +72,15 @@ class _Walk:
         held = [*held, x]
         factors = self.factors(block, x, held)
         around = [*held, *(factor for factor in factors if factor)]
-        shortcut = self.scaled(self.chain(block.shortcut, x, around), factors[0], around)
-        around.append(shortcut)
-        residual = self.scaled(self.chain(block.residual, x, around), factors[1], around)
-        total = _floats(block.outputs.elements)
-        self.live(*around, residual, total)
+        if self.kind in SCALED:
+            shortcut = self.scaled(self.chain(block.shortcut, x, around), factors[0], around)
+            residual = self.scaled(self.chain(block.residual, x, [*around, shortcut]), factors[1], around)
+            total = _floats(block.outputs.elements)
+        else:
+            residual = self.chain(block.residual, x, around)
+            shortcut = self.chain(block.shortcut, x, [*around, residual])
+            total = residual if block.adds_in_place else _floats(block.outputs.elements)
+        self.live(*around, shortcut, residual, total)
         return self.chain(block.after, total, held)
 
     def factors(self, block: Block, x: _Buffer, held: list[_Buffer]) -> tuple[_Buffer | None, _Buffer | None]:
@@ -91,8 +95,6 @@ class _Walk:
 
     def scaled(self, x: _Buffer, factor: _Buffer | None, held: list[_Buffer]) -> _Buffer:
         """Multiply by a factor: a gate, or a number that needs nothing kept."""
-        if self.kind not in (*GATED, "scaling"):
-            return x
         if factor:
             self.saved |= {x, factor}
         product = _Buffer(x.size)
@@ -166,9 +168,9 @@ class _Walk:
         return y, []
 
     def excited(self, layer: Layer, x: _Buffer, y: _Buffer) -> tuple[_Buffer, list[_Buffer]]:
-        mean, gate = _floats(layer.inputs.channels), _floats(layer.inputs.channels)
+        mean, raw, gate = (_floats(layer.inputs.channels) for _ in range(3))
         self.saved |= {x, mean, _floats(layer.hidden), gate}
-        return y, [gate]
+        return y, [raw, gate]
 
 
 def _floats(elements: int) -> _Buffer:

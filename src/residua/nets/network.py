@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple, cast
 
@@ -11,7 +13,7 @@ from residua.nets import checkpointing, initialization, lesions
 from residua.nets.layers import Block
 from residua.nets.modules import attach, build, run
 from residua.nets.plan import Plan
-from residua.nets.spec import Spec, VggSpec
+from residua.nets.spec import SCALED, Spec, VggSpec
 
 
 class Unit(nn.Module):
@@ -24,6 +26,7 @@ class Unit(nn.Module):
         self.name, self.block = name, block
         self.kind = spec.shortcut
         self.scale = spec.shortcut_scale, spec.residual_scale
+        self.add: Callable[[Tensor, Tensor], Tensor] = operator.iadd if block.adds_in_place else operator.add
         self._before = attach(self, block.before, spec)
         self._residual = attach(self, block.residual, spec)
         self._shortcut = attach(self, block.shortcut or (), spec)
@@ -36,11 +39,11 @@ class Unit(nn.Module):
         x = self.before(x)
         if self.kind is None:
             x = self.residual(x)
-        elif self.kind == "scaling" or self.block.gate:
+        elif self.kind in SCALED:
             h, f = self.scales(x)
             x = h * self.shortcut(x) + f * self.residual(x)
         else:
-            x = self.shortcut(x) + self.residual(x)
+            x = self.add(self.residual(x), self.shortcut(x))
         return self.after(x)
 
     def before(self, x: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
 from typing import Any, Literal, Self, get_type_hints
 
 from residua.errors import UserError, unknown
@@ -23,9 +22,14 @@ EXPANSION = {"basic": 1, "bottleneck": 4}
 """Width of a unit's output over the width of its first convolution in the unwidened network."""
 
 
-@cache
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
 def _hints(description: type) -> dict[str, Any]:
-    return get_type_hints(description)
+    """Types of a description's fields: worked out once, for that is slow."""
+    if description not in _HINTS:
+        _HINTS[description] = get_type_hints(description)
+    return _HINTS[description]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +179,7 @@ class Condition:
 
 
 GATED = ("exclusive_gating", "shortcut_only_gating")
+SCALED = (*GATED, "scaling")
 BATCH_NORMS = ("batch", "batch_first_principles")
 
 CONDITIONAL: dict[str, Condition] = {  # in an order in which each depends only on earlier ones

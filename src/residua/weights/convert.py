@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from residua.errors import UserError, unknown
-from residua.nets.create import create
+from residua.nets.network import build_network
+from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import title
 from residua.weights.layouts import LAYOUTS
 from residua.weights.layouts.base import Layout, Match, inference
+from residua.weights.metadata import Metadata
+from residua.weights.modelfile import inspect, is_model_file
 from residua.weights.sources import Source, read_source
 
 SHOWN = 8  # names of tensors in an error
@@ -30,6 +33,7 @@ class Converted:
     layout: str
     steps: tuple[str, ...]
     source: Source
+    stated: Metadata | None = None  # what a model file of ours says
 
 
 def read(
@@ -44,14 +48,19 @@ def read(
     ema: bool = False,
 ) -> Converted:
     """Read anyone's weights; every tensor of the file and of the network is accounted for."""
-    found = read_source(Path(source), ema)
+    path = Path(source)
+    stated = inspect(path) if is_model_file(path) else None
+    found = read_source(path, ema)
     ignored = [key for key in found.tensors if any(fnmatchcase(key, pattern) for pattern in ignore)]
     found = replace(found, tensors={k: v for k, v in found.tensors.items() if k not in ignored})
-    match = _recognised(found, model, layout, num_classes is not None)
+    if stated and model is None and layout == "auto":
+        match = Match(LAYOUTS["residua"], stated.spec)
+    else:
+        match = _recognised(found, model, layout, num_classes is not None)
     state = match.layout.read(match.spec, found.tensors)
     steps = [*found.notes, *(f"ignored {key}" for key in ignored)]
     spec, state = _adapted(match.spec, state, steps, num_classes, in_channels, drop_background)
-    return Converted(spec, _whole(spec, state), match.layout.name, tuple(steps), found)
+    return Converted(spec, _whole(spec, state), match.layout.name, tuple(steps), found, stated)
 
 
 def _recognised(source: Source, model: str | None, layout: str, headless: bool) -> Match:
@@ -75,11 +84,12 @@ def _recognised(source: Source, model: str | None, layout: str, headless: bool) 
 
 
 def _matches(layout: Layout, source: Source, model: str | None) -> list[Match]:
-    candidates = (
-        [layout.fitted(layout.base(model), source.tensors)]
-        if model
-        else layout.candidates(source.tensors, source.config)
-    )
+    if model is None:
+        candidates = list(layout.candidates(source.tensors, source.config))
+    elif any(fnmatchcase(model, pattern) for pattern in layout.members):
+        candidates = [layout.fitted(layout.base(model), source.tensors)]
+    else:
+        candidates = []
     return [layout.compare(candidate, source.tensors) for candidate in candidates]
 
 
@@ -126,18 +136,31 @@ def _adapted(
     """Do what was asked for by name, and write it down."""
     first, last = _ends(spec)
     if drop_background:
-        for part in ("weight", "bias"):
-            state[f"{last}.{part}"] = state[f"{last}.{part}"][1:].contiguous()
-        spec = spec.edit(num_classes=spec.num_classes - 1)
+        spec, state = _without_background(spec, state, last)
         steps.append("dropped the background class")
     if num_classes is not None and (num_classes != spec.num_classes or f"{last}.weight" not in state):
         spec = spec.edit(num_classes=num_classes)
-        state |= {k: v for k, v in create(spec).state_dict().items() if k.rpartition(".")[0] == last}
+        state |= {
+            k: v for k, v in build_network(plan(spec)).state_dict().items() if k.rpartition(".")[0] == last
+        }
         steps.append(f"replaced the classifier by a new one of {num_classes} classes")
     if in_channels is not None and in_channels != spec.in_channels:
         state[f"{first}.weight"] = _stem_for(state[f"{first}.weight"], in_channels, steps)
         spec = spec.edit(in_channels=in_channels)
     return spec, state
+
+
+def _without_background(
+    spec: AnySpec, state: dict[str, Tensor], last: str
+) -> tuple[AnySpec, dict[str, Tensor]]:
+    """Take away class 0, which TF-Slim trains for what is none of the others."""
+    parts = [f"{last}.weight", f"{last}.bias"]
+    if not state.keys() >= set(parts):
+        raise UserError("there is no background class to drop: the file has no classifier.")
+    if spec.num_classes == 1:
+        raise UserError("there is no background class to drop: the classifier has 1 class.")
+    rest = {name: state[name][1:].contiguous() for name in parts}
+    return spec.edit(num_classes=spec.num_classes - 1), state | rest
 
 
 def _stem_for(weight: Tensor, channels: int, steps: list[str]) -> Tensor:
@@ -153,8 +176,6 @@ def _stem_for(weight: Tensor, channels: int, steps: list[str]) -> Tensor:
 
 def _ends(spec: AnySpec) -> tuple[str, str]:
     """Names of the first convolution and of the classifier."""
-    from residua.nets.plan import plan
-
     layers = list(plan(spec).layers)
     first = next(name for name, layer in layers if layer.kind == "convolution")
     return first, next(name for name, layer in reversed(layers) if layer.kind == "linear")
@@ -163,7 +184,7 @@ def _ends(spec: AnySpec) -> tuple[str, str]:
 def _whole(spec: AnySpec, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Bring the state dict into our order and types; batches that nobody counted are 0."""
     with torch.device("meta"):
-        wanted = create(spec).state_dict()
+        wanted = build_network(plan(spec)).state_dict()
     return {
         name: state[name].to(target.dtype) if name in state else torch.zeros(target.shape, dtype=target.dtype)
         for name, target in wanted.items()

@@ -53,6 +53,14 @@ def write_model(path: Path, state: dict[str, Tensor], metadata: Metadata) -> Non
     write(path, state, {KEY: metadata.to_json()})
 
 
+def is_model_file(path: Path) -> bool:
+    """Whether a file says that it is one of ours."""
+    if path.suffix != ".safetensors" or not path.is_file():
+        return False
+    with open_safely(path) as tensors:
+        return KEY in (tensors.metadata() or {})
+
+
 def load(path: str | os.PathLike[str]) -> Model:
     """Read a model file; whatever is wrong with it is one sentence, before memory is taken."""
     file = Path(path)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from residua.errors import UserError
 from residua.weights import pickled
+from residua.weights.tensorflow import without_training
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class Source:
 
 def read_source(path: Path, ema: bool = False) -> Source:
     """Read named tensors from a file of any known type, or a Hugging Face folder."""
+    index = path.with_name(f"{path.name}.index")
+    if not path.exists() and index.is_file():
+        path = index  # TensorFlow calls a checkpoint by the prefix that its files share
     if not path.exists():
         raise UserError(f"{path} does not exist.")
     if path.is_dir():
@@ -88,7 +92,7 @@ def _npz(path: Path) -> dict[str, Tensor]:
     return read_npz(path)
 
 
-def _checkpoint(path: Path) -> dict[str, Tensor]:
+def _checkpoint(path: Path) -> dict[str, Any]:
     from residua.weights.tensorflow import read_checkpoint
 
     return read_checkpoint(path)
@@ -132,6 +136,8 @@ def unwrapped(
     while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in tensors)), None):
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
         notes.append(f"took the prefix {prefix!r} off all names")
+    tensors, passed_over = without_training(tensors, ema)
+    notes += passed_over
     averaging = {key for key in tensors if key == "n_averaged"}
     return {key: value for key, value in tensors.items() if key not in averaging}, tuple(notes)
 

@@ -33,13 +33,10 @@ class Model:
     forward: Callable[[Tensor, bool], Tensor]  # from images (N, C, H, W) and whether it trains, to logits
     parameters: Tensors
     statistics: Tensors
-    momentum: float  # how far one batch moves the statistics
     turn: Callable[[Tensor], Tensor] = as_it_is  # a view of one of its parameters in PyTorch's layout
 
 
-def from_torch(
-    network: nn.Module, momentum: float, name: Callable[[str], str], logits: Callable[[Any], Tensor]
-) -> Model:
+def from_torch(network: nn.Module, name: Callable[[str], str], logits: Callable[[Any], Tensor]) -> Model:
     """Wrap a PyTorch network, given residua's name for each of its own."""
 
     def forward(images: Tensor, training: bool) -> Tensor:
@@ -47,13 +44,11 @@ def from_torch(
         return logits(network(images))
 
     buffers = {name(key): value for key, value in network.named_buffers() if "num_batches" not in key}
-    return Model(forward, {name(key): value for key, value in network.named_parameters()}, buffers, momentum)
+    return Model(forward, {name(key): value for key, value in network.named_parameters()}, buffers)
 
 
 def residuas(network: Network) -> Model:
-    momentum = network.spec.norm_momentum
-    assert isinstance(momentum, float)
-    return from_torch(network, momentum, str, as_it_is)
+    return from_torch(network, str, as_it_is)
 
 
 @torch.no_grad()
@@ -70,15 +65,16 @@ def copy(source: Model, target: Model) -> None:
             place.copy_(value)
 
 
-def outcome(model: Model, batch: Tensor, training: bool) -> Tensors:
-    """Logits, gradients of one fixed loss, and in training what the batch brought to the statistics.
+def outcome(model: Model, batch: Tensor, momentum: float | None) -> Tensors:
+    """Logits, gradients of one fixed loss, and what the batch brought to the statistics.
 
-    That last is the batch's own mean and variance. The statistics themselves consist mostly of what they
-    were before, which would hide a wrong variance.
+    That last is the batch's own mean and variance, if one batch moves the statistics by the given momentum;
+    None is for evaluation. The statistics themselves consist mostly of what they were before, which would
+    hide a wrong variance.
     """
     before = {name: value.clone() for name, value in model.statistics.items()}
     batch = batch.clone().requires_grad_()
-    logits = model.forward(batch, training)
+    logits = model.forward(batch, momentum is not None)
     wanted = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert logits.dtype == batch.dtype
     loss = (logits * wanted.to(logits.dtype)).sum()
@@ -86,8 +82,9 @@ def outcome(model: Model, batch: Tensor, training: bool) -> Tensors:
     found = {"logits": logits.detach(), "gradient of input": of_batch}
     for name, gradient in zip(model.parameters, gradients, strict=True):
         found[f"gradient of {name}"] = model.turn(gradient)
-    for name, old in before.items() if training else ():
-        found[f"batch in {name}"] = (model.statistics[name] - (1 - model.momentum) * old) / model.momentum
+    if momentum is not None:
+        for name, old in before.items():
+            found[f"batch in {name}"] = (model.statistics[name] - (1 - momentum) * old) / momentum
     return found
 
 

@@ -81,6 +81,14 @@ def convolved_same(weight: Array) -> Callable[[Array], list[list[Array]]]:
     return by_hand
 
 
+def subsampled(x: Tensor, channels: int, front: int) -> Tensor:
+    """Every second pixel, with so many zero channels in front, and behind up to the wanted number."""
+    found = np.zeros((len(x), channels, *halved(tuple(x.shape[1:]))))
+    for i, j in np.ndindex(*found.shape[2:]):
+        found[:, front : front + x.shape[1], i, j] = array(x[:, :, 2 * i, 2 * j])
+    return torch.tensor(found)
+
+
 @sides
 @pytest.mark.parametrize("name", ["slim_resnet_v1_50", "slim_resnet_v2_50"])
 def test_same_pool(name: str, side: tuple[int, int]) -> None:
@@ -118,9 +126,7 @@ def test_strided_convolutions_pad_both_sides(name: str, side: tuple[int, int]) -
 def test_subsampling_is_a_pool_of_one_pixel(name: str, side: tuple[int, int]) -> None:
     unit, x = small(name).units[1], random(2, 16, *side)
     assert torch.equal(unit.shortcut(x), nn.functional.max_pool2d(x, 1, 2))
-    pixels = [[[[x[n, c, i, j] for j in range(0, side[1], 2)] for i in range(0, side[0], 2)]
-               for c in range(16)] for n in range(2)]  # fmt: skip
-    assert torch.equal(unit.shortcut(x), torch.tensor(pixels, dtype=torch.float64))
+    assert torch.equal(unit.shortcut(x), subsampled(x, 16, 0))
 
 
 @sides
@@ -128,7 +134,5 @@ def test_subsampling_is_a_pool_of_one_pixel(name: str, side: tuple[int, int]) ->
 def test_option_a_puts_zeros_behind_or_around(place: str, front: int, side: tuple[int, int]) -> None:
     network = create("cifar_resnet20", zero_channels=place)
     x = random(2, 16, *side)
-    wanted = np.zeros((2, 32, *halved((0, *side))))
-    for i, j in np.ndindex(*wanted.shape[2:]):
-        wanted[:, front : front + 16, i, j] = array(x[:, :, 2 * i, 2 * j])
-    assert torch.equal(network.get_submodule("layer2.0").get_submodule("downsample")(x), torch.tensor(wanted))
+    shortcut = network.get_submodule("layer2.0").get_submodule("downsample")
+    assert torch.equal(shortcut(x), subsampled(x, 32, front))

@@ -113,7 +113,7 @@ def theirs(network: Network, side: int) -> Model:
         }
 
     mine = residuas(network)
-    found = Model(forward, tensors(mine.parameters), tensors(mine.statistics), MOMENTUM, turned)
+    found = Model(forward, tensors(mine.parameters), tensors(mine.statistics), turned)
     assert len(model.weights) == len({id(value) for value in (found.parameters | found.statistics).values()})
     return found
 
@@ -130,10 +130,11 @@ def unbiased(found: Tensors, network: Network, count: int, side: int) -> Tensors
 
 def compare(name: str, dtype: torch.dtype, count: int, side: int, training: bool, limit: float) -> None:
     network, batch = case(name, dtype, count, side, training)
+    momentum = MOMENTUM if training else None
     with precision(dtype):
         mine, other = residuas(network), theirs(network, side)
         copy(mine, other)
-        found, wanted = outcome(mine, batch, training), outcome(other, batch, training)
+        found, wanted = outcome(mine, batch, momentum), outcome(other, batch, momentum)
     if training:
         wanted = unbiased(wanted, network, count, side)
     same(found, wanted, limit, without_effect(plan(network.spec, side)) if training else ())
@@ -172,6 +173,6 @@ def test_training_is_the_same(name: str, side: int, dtype: torch.dtype) -> None:
 @shallow
 def test_only_biases_that_a_norm_takes_away_are_left_out(name: str) -> None:
     network, batch = case(name, torch.float64, 4, 64, training=True)
-    found = outcome(residuas(network), batch, True)
+    found = outcome(residuas(network), batch, MOMENTUM)
     zero = {key for key, value in found.items() if value.abs().max() < 1e-10}
     assert zero == without_effect(plan(network.spec, 64))

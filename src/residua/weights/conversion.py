@@ -1,0 +1,142 @@
+"""From anyone's file to a model file, and back to anyone's."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from residua import __version__
+from residua.errors import UserError, unknown
+from residua.weights.classes import read_classes
+from residua.weights.convert import Converted, read
+from residua.weights.download import fetch, fetch_repository
+from residua.weights.layouts import LAYOUTS
+from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Preprocessing, Provenance
+from residua.weights.modelfile import write_model
+from residua.weights.presets import preset
+from residua.weights.published import by_digest
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user says of a file beyond what is in it."""
+
+    model: str | None = None
+    layout: str = "auto"
+    num_classes: int | None = None
+    in_channels: int | None = None
+    drop_background: bool = False
+    ignore: Sequence[str] = ()
+    ema: bool = False
+    preprocess: str | None = None
+    classes: str | None = None
+
+
+def convert(
+    source: str, out: Path, asked: Asked, to: str = "residua", progress: Progress | None = None
+) -> Metadata:
+    """Read weights from a path, a URL or a Hugging Face repository, and write them in a layout."""
+    if to not in LAYOUTS:
+        raise unknown("layout", to, LAYOUTS)
+    path = located(source, progress)
+    converted = read(
+        path,
+        model=asked.model,
+        layout=asked.layout,
+        num_classes=asked.num_classes,
+        in_channels=asked.in_channels,
+        drop_background=asked.drop_background,
+        ignore=asked.ignore,
+        ema=asked.ema,
+    )
+    metadata = described(source, converted, asked)
+    if to == "residua" and out.suffix == ".safetensors":
+        write_model(out, converted.state, metadata)
+    else:
+        layout = LAYOUTS[to]
+        layout.store(out, layout.write(metadata.spec, converted.state), metadata)
+    return metadata
+
+
+def located(source: str, progress: Progress | None = None) -> Path:
+    """Return a local path; what is elsewhere is fetched once."""
+    if re.match(r"(https?|file)://", source):
+        return fetch(source, sha256=None, progress=progress)
+    path = Path(source)
+    if (
+        not path.exists()
+        and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", source)
+        and not path.parent.exists()
+    ):
+        return fetch_repository(source, progress=progress)
+    return path
+
+
+def described(source: str, converted: Converted, asked: Asked) -> Metadata:
+    """Say what is known of the weights: by the source, by the hash of a published file, or by the user."""
+    classes, preprocessing, accuracy = _known(converted)
+    if converted.spec.num_classes != len(classes or ()) or asked.num_classes is not None:
+        classes, accuracy = None, None
+    if preprocessing and len(preprocessing.mean) != converted.spec.in_channels:
+        preprocessing, accuracy = None, None
+    if asked.classes:
+        classes = read_classes(Path(asked.classes))
+    if asked.preprocess:
+        preprocessing = preset(asked.preprocess)
+    provenance = Provenance(
+        source=source, layout=converted.layout, steps=converted.steps, software=f"residua {__version__}"
+    )
+    return Metadata(
+        spec=converted.spec,
+        classes=classes,
+        preprocessing=preprocessing,
+        provenance=provenance,
+        accuracy=accuracy,
+    )
+
+
+def _known(
+    converted: Converted,
+) -> tuple[tuple[ClassEntry, ...] | None, Preprocessing | None, Accuracy | None]:
+    stated = converted.stated
+    if stated:
+        return stated.classes, stated.preprocessing, stated.accuracy
+    source = converted.source
+    if source.path.is_file():
+        with source.path.open("rb") as file:
+            known = by_digest(hashlib.file_digest(file, "sha256").hexdigest())
+        if known:
+            return known.classes, known.preprocessing, known.accuracy
+    return (*LAYOUTS[converted.layout].metadata(source), None)
+
+
+def summary(metadata: Metadata) -> list[str]:
+    """Say in a few lines what a conversion gave."""
+    from residua.nets.zoo import title
+
+    provenance = metadata.provenance
+    if metadata.preprocessing is None or metadata.classes is None:
+        missing = " and ".join(
+            name
+            for name, value in (("preprocessing", metadata.preprocessing), ("class names", metadata.classes))
+            if value is None
+        )
+        advice = f"{missing} unknown: photos cannot be predicted until --preprocess and --classes say them"
+    else:
+        advice = f"{len(metadata.classes)} named classes, preprocessing known"
+    return [
+        f"{title(metadata.spec)}, read in the layout {provenance.layout}",
+        *provenance.steps,
+        advice,
+    ]
+
+
+def check_is_new(out: Path, source: Path) -> None:
+    """Refuse to write over the source."""
+    if out.exists() and source.exists() and out.resolve() == source.resolve():
+        raise UserError(f"{out} is the source itself: name another file.")
