@@ -14,5 +14,6 @@ def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """Error for a name that does not exist, with the nearest that do."""
     known = sorted(known)
     near = get_close_matches(given, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"valid are {', '.join(known)}."
+    every = ", ".join(known) if len(known) < 50 else f"{', '.join(known[:10])} and {len(known) - 10} more"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"valid are {every}."
     return UserError(f"unknown {what} {given!r}: {hint}")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import residua
+from residua import UserError
 from residua.nets.batchnorm import FirstPrinciplesBatchNorm, recalibrate
 
 SHAPES = st.one_of(
@@ -97,7 +98,14 @@ def test_a_failed_recalibration_changes_nothing() -> None:
     before = copy.deepcopy(network.state_dict())
     with pytest.raises(OSError, match="the disk is gone"):
         recalibrate(network, failing())
-    with pytest.raises(ValueError, match="at least one batch"):
-        recalibrate(network, [])
+    with pytest.raises(UserError, match="at least one batch"):
+        recalibrate(network, [torch.zeros(0, 3, 8, 8)])
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
     assert all(module.training for module in network.modules())
+
+
+def test_recalibration_heals_broken_statistics() -> None:
+    network = residua.create("tiny_resnet")
+    network.get_submodule("bn1").running_mean.fill_(float("nan"))  # type: ignore[operator]
+    recalibrate(network, [torch.randn(4, 3, 8, 8), torch.zeros(0, 3, 8, 8)])
+    assert all(buffer.isfinite().all() for buffer in network.buffers())

@@ -13,9 +13,10 @@ from xml.etree import ElementTree
 import pytest
 
 from residua.errors import UserError
+from residua.nets.description import quantity
 from residua.nets.drawing import draw
 from residua.nets.drawing.layout import lay_out, lead
-from residua.nets.drawing.pieces import picture, quantity
+from residua.nets.drawing.pieces import picture
 from residua.nets.plan import Plan, plan
 from residua.nets.zoo import spec
 

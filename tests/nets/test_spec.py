@@ -10,6 +10,7 @@ import residua
 from residua import Spec, UserError, VggSpec
 from residua.nets.spec import CONDITIONAL
 from residua.nets.values import from_text
+from residua.nets.zoo import changes, title
 
 NONSENSE: list[tuple[str, dict[str, Any], str]] = [
     ("resnet50", {"oder": "original"}, "did you mean order"),
@@ -47,6 +48,15 @@ NONSENSE: list[tuple[str, dict[str, Any], str]] = [
     ("cifar_resnet20", {"stem_pool": "max"}, "stem_pool='max'.*stem='imagenet' or 'deep'"),
     ("resnet34", {"order": "relu_before_addition", "zero_init_residual": True}, "no gradient"),
     ("vgg19", {"convolutions": (1,)}, "convolutions"),
+    ("resnet50", {"shortcut": None}, "shortcut=None is not valid"),
+    ("resnet50", {"order": 5}, "order=5 is not valid"),
+    ("resnet50", {"order": None}, "order=None is not valid"),
+    ("cifar_resnet20", {"unit": ["basic"]}, "unit="),
+    ("resnet50", {"num_classes": 10**400}, "num_classes=1000.*a whole number below"),
+    ("resnet50", {"width": 1e300}, "width="),
+    ("resnet50", {"units": (10**9, 1, 1, 1)}, "more than 100,000 units"),
+    ("cifar_resnet020", {}, "unknown network"),
+    ("cifar_wrn0_0", {}, "unknown network"),
 ]
 
 
@@ -104,8 +114,63 @@ def test_a_conditional_field_is_none_exactly_where_it_has_no_meaning(field: str,
     ],
 )
 def test_values_as_typed(field: str, text: str, value: object) -> None:
-    assert from_text(field, text, Spec.field_hint(field)) == value
+    assert from_text(field, text, Spec().hint(field)) == value
 
 
 def test_a_vgg_is_described_by_its_own_few_fields() -> None:
     assert isinstance(residua.spec("vgg16", hidden=64), VggSpec)
+
+
+def test_numpys_numbers_pass() -> None:
+    import numpy as np
+
+    spec = residua.spec("resnet50", num_classes=np.int64(10), units=np.array([3, 4, 6, 3]).tolist())
+    assert type(spec.num_classes) is int and spec.num_classes == 10
+
+
+@pytest.mark.parametrize("wrong", [5, None, ["resnet50"]])
+def test_what_is_no_name(wrong: Any) -> None:
+    with pytest.raises(UserError, match="a network is a name or a spec"):
+        residua.spec(wrong)
+
+
+@pytest.mark.parametrize("side", ["a", 32.5, 0, -1, 10**12])
+def test_what_is_no_size(side: Any) -> None:
+    with pytest.raises(UserError, match="size="):
+        residua.plan(residua.spec("resnet50"), side)
+
+
+def test_a_name_may_be_given() -> None:
+    mine = residua.spec("resnet50", name="mine", num_classes=3)
+    assert mine.name == "mine" and title(mine) == "mine"
+    assert residua.create(mine, name="other").spec.name == "other"
+
+
+EDITS = st.fixed_dictionaries(
+    {},
+    optional={
+        "num_classes": st.integers(1, 9),
+        "unit": st.sampled_from(["basic", "bottleneck"]),
+        "order": st.sampled_from(["original", "full_preactivation", "relu_only_preactivation"]),
+        "projection": st.sampled_from(["A", "B", "C"]),
+        "shortcut": st.sampled_from(["identity", "scaling", "exclusive_gating"]),
+        "norm": st.sampled_from(["batch", "group", "none"]),
+        "stem": st.sampled_from(["imagenet", "cifar", "deep"]),
+        "residual": st.booleans(),
+    },
+)
+
+
+@given(st.sampled_from(["resnet18", "preresnet50", "cifar_resnet20", "cifar_resnet110", "plain18"]), EDITS)
+def test_a_name_and_its_changes_give_the_network_back(name: str, edits: dict[str, Any]) -> None:
+    try:
+        made = residua.spec(name, **edits)
+    except UserError:
+        return
+    assert residua.spec(made.name, **changes(made)) == made
+
+
+def test_another_unit_takes_the_cifar_name_away() -> None:
+    """The name states a depth, which the other unit does not have."""
+    assert residua.spec(residua.spec("cifar_resnet110"), unit="bottleneck").name == ""
+    assert residua.spec("cifar_resnet110", unit="bottleneck").name == "cifar_resnet110"

@@ -48,8 +48,8 @@ def test_skipping_leaves_the_shortcut(network: Network, x: Tensor) -> None:
 
 def test_removing_and_swapping(network: Network, x: Tensor) -> None:
     with network.remove(1, "layer2.2"):
-        assert torch.equal(network(x), network(x))
         removed = network(x)
+        assert len(network.units) == 7
     torch.testing.assert_close(removed, plainly(network, x, [0, 2, 3, 4, 6, 7, 8]))
     with network.swap(4, 5):
         swapped = network(x)
@@ -78,7 +78,7 @@ def test_the_network_is_restored_also_after_an_exception(network: Network, x: Te
         ("skip", (99,), "unit 99 does not exist: this network has units 0 to 8"),
         ("skip", ("layer1.7",), "unknown unit 'layer1.7': did you mean"),
         ("swap", (0, 8), "layer1.0 and layer3.2 cannot be swapped"),
-        ("remove", (3,), "layer2.0 cannot be removed"),
+        ("remove", (3,), "layer2.0 cannot be left out"),
     ],
 )
 def test_impossible_lesions(network: Network, lesion: str, units: tuple[Any, ...], sentence: str) -> None:
@@ -91,7 +91,7 @@ def test_a_plain_unit_is_skipped_as_a_whole(x: Tensor) -> None:
     with network.skip(1):
         skipped = network(x)
     torch.testing.assert_close(skipped, plainly(network, x, [0, *range(2, 9)]))
-    with pytest.raises(UserError, match=r"layer2\.0 cannot be skipped"), network.skip(3):
+    with pytest.raises(UserError, match=r"layer2\.0 cannot be left out"), network.skip(3):
         pass
 
 
@@ -149,3 +149,20 @@ def test_the_report_says_where_the_identity_breaks(
 def same_shape(unravelled: Any, index: int) -> bool:
     term = unravelled.terms[index]
     return bool(term.x.shape == term.residual.shape)
+
+
+@pytest.mark.parametrize("name", ["cifar_resnet20", "cifar_preresnet20", "cifar_plain20"])
+@pytest.mark.parametrize("order", [None, "bn_after_addition"])
+@pytest.mark.parametrize("lesion", ["skip", "remove", "swap"])
+def test_a_lesioned_network_learns_and_unravels(name: str, order: str | None, lesion: str, x: Tensor) -> None:
+    network = residua.create(name, **({"order": order} if order else {}))
+    with getattr(network, lesion)(1, 2):
+        network(x).sum().backward()
+        unravelled = residua.unravel(network.eval(), x)
+        assert torch.equal(unravelled.logits, network(x)) and unravelled.report()
+
+
+def test_a_vgg_has_no_units_to_unravel() -> None:
+    vgg = residua.create("vgg16", hidden=2, widths=(1, 1, 1, 1, 1))
+    with pytest.raises(UserError, match="a Vgg has no residual units"):
+        residua.unravel(vgg, torch.zeros(1, 3, 32, 32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -12,7 +13,7 @@ from residua import __version__
 from residua.cli import nets, weights
 from residua.errors import UserError
 
-USER_ERROR, INTERNAL_ERROR, INTERRUPTED = 2, 70, 130
+USER_ERROR, INTERNAL_ERROR = 2, 70
 
 app = typer.Typer(
     name="residua",
@@ -49,14 +50,10 @@ def _common(
 def main() -> None:
     """Run a command; whatever goes wrong is one sentence on standard error and an exit code."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors="replace")
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(_said("interrupted.", INTERRUPTED))
-    except BrokenPipeError:  # the reader has seen enough (`residua models | head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         if os.environ.get("RESIDUA_DEBUG"):
             raise

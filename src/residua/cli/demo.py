@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import typer
+
 FIGURE_3 = ("vgg19", "plain34", "resnet34")
 BUILT = ("resnet18", "resnet50", "preresnet50", "cifar_resnet20", "cifar_preresnet110")
 
 
 def run(folder: Path) -> None:
     """Print what is built and draw the papers' Figure 3 into a folder."""
-    from rich import print as show
-
     from residua.cli import tables
     from residua.nets.drawing import draw
     from residua.nets.plan import plan
     from residua.nets.zoo import spec
 
+    folder.mkdir(parents=True, exist_ok=True)
     for name in BUILT:
-        show(_checked(name))
+        typer.echo(_checked(name))
     tables.show(tables.description(plan(spec("resnet50"))))
     tables.show(tables.comparison([plan(spec(name)) for name in FIGURE_3]))
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "figure3.svg"
     draw([plan(spec(name)) for name in FIGURE_3], file)
-    show(f"The three networks of the paper's Figure 3 are drawn in {file}")
+    typer.echo(f"The three networks of the paper's Figure 3 are drawn in {file}")
 
 
 def _checked(name: str) -> str:

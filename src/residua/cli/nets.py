@@ -82,12 +82,16 @@ def _print(plans: list[Plan]) -> None:
 def _networks(what: list[str]) -> list[AnySpec]:
     """Read names and edits: `resnet34 vgg19 num_classes=10`."""
     names = [word for word in what if "=" not in word]
-    edits = dict(word.split("=", 1) for word in what if "=" in word)
+    pairs = [word.split("=", 1) for word in what if "=" in word]
+    edits = dict(pairs)
+    if len(edits) < len(pairs):
+        fields = [field for field, _ in pairs]
+        raise UserError(f"{next(f for f in fields if fields.count(f) > 1)} is given twice.")
     if not names:
         raise UserError("which network? name at least one (`residua models` lists them).")
     return [spec(name, **_fields(name, edits)) for name in names]
 
 
 def _fields(name: str, edits: dict[str, str]) -> dict[str, Any]:
-    kind = type(spec(name))
-    return {field: from_text(field, text, kind.field_hint(field)) for field, text in edits.items()}
+    network = spec(name)
+    return {field: from_text(field, text, network.hint(field)) for field, text in edits.items()}

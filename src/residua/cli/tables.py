@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from residua.nets.description import describe, group_layers
+from residua.nets.description import describe, group_layers, quantity
 from residua.nets.plan import Group, Plan
 from residua.nets.plan import plan as expand
 from residua.nets.zoo import title
@@ -153,7 +153,7 @@ def _total(plan: Plan, first: Plan) -> str:
 
 
 def _numbers(parameters: int, multiply_adds: int, sign: str = "") -> str:
-    return f"{short(parameters, sign)} par, {short(multiply_adds, sign)} mul-adds"
+    return f"{quantity(parameters, sign)} par, {quantity(multiply_adds, sign)} mul-adds"
 
 
 def _difference(parameters: int, multiply_adds: int) -> str:
@@ -196,19 +196,10 @@ def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def short(number: int, sign: str = "") -> str:
-    """Three digits and a unit: 25.6M."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e3)):
-        if abs(number) >= 0.9995 * size:
-            value = number / size
-            return f"{value:{sign}.{2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0}f}{unit}"
-    return f"{number:{sign}d}"
-
-
 def _table(*columns: str, title: str | None = None, ruled: bool = False, numbers: bool = True) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, show_lines=False, title_style="bold", pad_edge=False)
     right = {"depth", "output", "parameters", "multiply-adds", "input"} if numbers else set()
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=not ruled)
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     table.show_lines = ruled
     return table

@@ -87,7 +87,7 @@ def weights(
     rows = [row for row in all_published() if pattern in row.name]
     if fetch:
         for row in rows:
-            download(row.url, sha256=row.sha256, progress=_progress)
+            download(row.url, sha256=row.sha256, file_name=row.file_name, progress=_progress)
     data: list[dict[str, Any]] = [
         {
             "name": row.name,
@@ -95,8 +95,8 @@ def weights(
             "top1": row.accuracy.top1,
             "top5": row.accuracy.top5,
             "url": row.url,
-            "path": str(cache_folder() / row.url.rpartition("/")[2]),
-            "cached": (cache_folder() / row.url.rpartition("/")[2]).is_file(),
+            "path": str(cache_folder() / row.file_name),
+            "cached": (cache_folder() / row.file_name).is_file(),
         }
         for row in rows
     ]

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from residua.errors import UserError
+
 
 class FirstPrinciplesBatchNorm(nn.Module):
     """`gamma * (x - mean) / sqrt(var + eps) + beta` for vectors (N, C) and images (N, C, H, W).
@@ -34,6 +36,10 @@ class FirstPrinciplesBatchNorm(nn.Module):
         """Start as the identity, with the statistics of a standard normal."""
         nn.init.ones_(self.weight)
         nn.init.zeros_(self.bias)
+        self.reset_running_stats()
+
+    def reset_running_stats(self) -> None:
+        """Forget all batches."""
         self.running_mean.zero_()
         self.running_var.fill_(1)
         self.num_batches_tracked.zero_()
@@ -87,16 +93,19 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     old = [{key: value.clone() for key, value in norm.state_dict().items()} for norm in norms]
     network.eval()
     for norm in norms:
+        norm.reset_running_stats()
         norm.train()
     seen = 0
     try:
         for batch in batches:
+            if not len(batch):
+                continue
             seen += len(batch)
             for norm in norms:
                 norm.momentum = len(batch) / seen
             network(batch)
         if not seen:
-            raise ValueError("recalibrate needs at least one batch")
+            raise UserError("recalibrate needs at least one batch with an image in it.")
     except BaseException:
         for norm, state in zip(norms, old, strict=True):
             norm.load_state_dict(state)

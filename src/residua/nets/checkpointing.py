@@ -16,6 +16,9 @@ from residua.nets.batchnorm import BATCH_NORMS
 def run(unit: nn.Module, x: Tensor) -> Tensor:
     """Run a unit, keeping only its input; running statistics move once, as without recomputation."""
 
+    if torch.compiler.is_compiling():  # which recomputes without moving statistics
+        return cast(Tensor, checkpoint(unit, x, use_reentrant=False))
+
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _kept_statistics(unit)
 

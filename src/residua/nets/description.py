@@ -50,26 +50,30 @@ def _group(group: Group) -> dict[str, Any]:
 
 
 def group_layers(group: Group) -> tuple[list[str], int, list[str]]:
-    """Return what one unit of a group is made of ("3x3, 64"), how many there are, and what else it has."""
+    """Return what one unit of a group is made of ("3x3, 64"), how many there are, and what else it has.
+
+    Which unit strides is left out, as in the papers; the side of the output says that one does.
+    """
     if group.role != "stage":
         return [], 0, _labels(*(block for _, block in group.blocks))
     rest = [block for _, block in group.blocks if not block.depth]
-    return _labels(group.units[-1]), len(group.units), _labels(*rest)
+    unit = [text for _, layer in group.units[-1].main if (text := layer_label(layer, stride=False))]
+    return unit, len(group.units), _labels(*rest)
 
 
 def _labels(*blocks: Block) -> list[str]:
     return [text for block in blocks for _, layer in block.main if (text := layer_label(layer))]
 
 
-def layer_label(layer: Layer) -> str | None:
+def layer_label(layer: Layer, stride: bool = True) -> str | None:
     """Short text for what the papers' tables show; None for what they leave out."""
     channels = layer.outputs.channels
     match layer.kind:
         case "convolution":
             groups = f", {layer.groups} groups" if layer.groups > 1 else ""
             rate = f", rate {layer.dilation}" if layer.dilation > 1 else ""
-            stride = f", stride {layer.stride}" if layer.stride > 1 else ""
-            return f"{layer.kernel}x{layer.kernel}, {channels}{groups}{rate}{stride}"
+            step = f", stride {layer.stride}" if layer.stride > 1 and stride else ""
+            return f"{layer.kernel}x{layer.kernel}, {channels}{groups}{rate}{step}"
         case "max_pool":
             return f"{layer.kernel}x{layer.kernel} max pool, stride {layer.stride}"
         case "adaptive_pool":
@@ -78,3 +82,12 @@ def layer_label(layer: Layer) -> str | None:
             return f"{channels}-d linear"
         case _:
             return None
+
+
+def quantity(number: int, sign: str = "") -> str:
+    """Three digits with a unit, as in "25.6 M"; with sign "+" also the sign of what is positive."""
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= 0.9995 * unit:
+            value = float(f"{number / unit:.2e}")
+            return f"{value:{sign}.{max(0, 3 - len(str(int(abs(value)))))}f} {letter}"
+    return f"{number:{sign}d}"

@@ -46,7 +46,8 @@ class Layer:
     dilation: int = 1
     groups: int = 1
     bias: bool = False
-    border: str = ""  # how a pool fills it; where a subsampling puts new channels
+    border: str = ""  # how a pool fills it
+    around: bool = False  # of a subsampling: new channels on both sides of the old
     rate: float = 0.0  # of dropout and stochastic depth
     hidden: int = 0  # of squeeze and excitation
     inplace: bool = False  # of a ReLU: whether it may overwrite its input
@@ -59,7 +60,7 @@ class Layer:
             case "convolution":
                 return out * (into // self.groups) * self.kernel**2 + out * self.bias
             case "linear":
-                return out * into + out
+                return out * into + out * self.bias
             case "norm":
                 return 2 * out
             case "squeeze_excitation":
@@ -122,7 +123,8 @@ class Block:
     @property
     def adds_in_place(self) -> bool:
         """Whether the sum may overwrite the residual: a ReLU's output is needed in the backward pass."""
-        return self.residual[-1][1].kind != "relu"
+        learned = [layer for _, layer in self.residual if layer.kind != "stochastic_depth"]
+        return learned[-1].kind != "relu"
 
     @property
     def parameters(self) -> int:

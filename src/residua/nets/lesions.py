@@ -17,14 +17,11 @@ if TYPE_CHECKING:
 @contextmanager
 def skipped(network: Network, chosen: Sequence[int | str]) -> Iterator[None]:
     """Leave out residuals: a unit becomes its shortcut, a plain unit the identity."""
-    units = [unit_at(network, place(network, which)) for which in chosen]
-    for unit in units:
-        if unit.block.shortcut is None:
-            _needs_equal_shape(unit, "skipped")
-    with ExitStack() as stack:
-        for unit in units:
-            plain = unit.block.shortcut is None
-            stack.enter_context(_shadowed(unit, "residual", _identity if plain else _nothing))
+    places = [place(network, which) for which in chosen]
+    plain = [where for where in places if unit_at(network, where).block.shortcut is None]
+    with removed(network, plain), ExitStack() as stack:
+        for where in set(places) - set(plain):
+            stack.enter_context(_shadowed(unit_at(network, where), "residual", _nothing))
         yield
 
 
@@ -33,7 +30,7 @@ def removed(network: Network, chosen: Sequence[int | str]) -> Iterator[None]:
     """Take whole units out, shortcut and activation included."""
     places = [place(network, which) for which in chosen]
     for where in places:
-        _needs_equal_shape(unit_at(network, where), "removed")
+        _needs_equal_shape(unit_at(network, where))
     with ExitStack() as stack:
         for where in places:
             stack.enter_context(_replaced(network, where, nn.Identity()))
@@ -58,6 +55,8 @@ def place(network: Network, which: int | str) -> str:
         if not -len(names) <= which < len(names):
             raise UserError(f"unit {which} does not exist: this network has units 0 to {len(names) - 1}.")
         return names[which]
+    if not isinstance(which, str):
+        raise UserError(f"unit {which!r} is neither a number nor a name.")
     if which not in names:
         raise unknown("unit", which, names)
     return which
@@ -71,10 +70,10 @@ def unit_at(network: Network, where: str) -> Unit:
     return unit  # type: ignore[return-value]  # a stage holds units and what `removed` put there
 
 
-def _needs_equal_shape(unit: Unit, verb: str) -> None:
+def _needs_equal_shape(unit: Unit) -> None:
     if unit.block.inputs != unit.block.outputs:
         raise UserError(
-            f"{unit.name} cannot be {verb}: nothing else turns its input into its output's shape."
+            f"{unit.name} cannot be left out: nothing else turns its input into its output's shape."
         )
 
 
@@ -101,10 +100,6 @@ def _shadowed(unit: Unit, method: str, substitute: object) -> Iterator[None]:
             del unit.__dict__[method]
         else:
             unit.__dict__[method] = before
-
-
-def _identity(x: Tensor) -> Tensor:
-    return x
 
 
 def _nothing(_: Tensor) -> float:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from residua.nets.layers import Block, Chain, Layer
 from residua.nets.plan import Plan
-from residua.nets.spec import SCALED, Spec
+from residua.nets.spec import SCALED, Spec, groups_of
 
 FLOAT, INDEX = 4, 8
 
@@ -117,7 +116,7 @@ class _Walk:
         """Return the output of one layer and what else it needs meanwhile."""
         y = _floats(layer.outputs.elements)
         match layer.kind:
-            case "convolution" | "linear" | "average_pool":
+            case "convolution" | "linear":
                 self.saved.add(x)
             case "norm":
                 return self.normed(layer, x, y)
@@ -126,8 +125,8 @@ class _Walk:
                 self.saved.add(y)
             case "max_pool":
                 return self.pooled(layer, x, y)
-            case "adaptive_pool" if layer.outputs.side > 1:
-                self.saved.add(x)
+            case "average_pool" | "adaptive_pool":
+                return self.averaged(layer, x, y)
             case "flatten":
                 y = x
             case "subsample" if layer.inputs.channels == layer.outputs.channels:
@@ -146,8 +145,7 @@ class _Walk:
             return y, [centred]
         self.saved.add(x)
         if isinstance(self.spec, Spec) and self.spec.norm == "group":
-            groups = math.gcd(layer.inputs.channels, self.spec.norm_groups or 1)
-            statistics = _floats(2 * groups)
+            statistics = _floats(2 * groups_of(self.spec, layer.inputs.channels))
             self.saved.add(statistics)
             return y, [statistics]
         return y, []
@@ -159,6 +157,15 @@ class _Walk:
         places = _Buffer(INDEX * layer.outputs.elements)
         self.saved |= {x, places}
         return y, [x, places]
+
+    def averaged(self, layer: Layer, x: _Buffer, y: _Buffer) -> tuple[_Buffer, list[_Buffer]]:
+        """Averages keep their input; that of a whole image is a mean, the dilated one four sums."""
+        if layer.kind == "average_pool" and layer.stride == 1:
+            channels, side, padded = *layer.inputs, layer.inputs.side + layer.dilation
+            return y, [_floats(channels * padded * padded), _floats(channels * side * padded)]
+        if layer.kind == "average_pool" or layer.outputs.side > 1:
+            self.saved.add(x)
+        return y, []
 
     def dropped(self, layer: Layer, x: _Buffer, y: _Buffer) -> tuple[_Buffer, list[_Buffer]]:
         """In training a mask is kept: of every number, or one of the whole image."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import cast
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from residua.nets.batchnorm import FirstPrinciplesBatchNorm
 from residua.nets.layers import Chain, Kind, Layer
-from residua.nets.spec import Spec
+from residua.nets.spec import Spec, groups_of
 
 
 class Subsample(nn.Module):
@@ -51,6 +50,30 @@ class BorderedMaxPool(nn.Module):
     def extra_repr(self) -> str:
         """Shown in the printed network."""
         return f"border={self.border}"
+
+
+class DilatedAverage(nn.Module):
+    """2x2 average whose stride became dilation: at every place what the strided one gives at its own."""
+
+    def __init__(self, rate: int) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Average four pixels, or those of them that are in the image."""
+        inside = x.new_ones(1, 1, *x.shape[2:])
+        return self.total(x) / self.total(inside)
+
+    def total(self, x: Tensor) -> Tensor:
+        """Sum of four pixels."""
+        height, width = x.shape[2:]
+        x = F.pad(x, (0, self.rate, 0, self.rate))
+        rows = x[:, :, :height] + x[:, :, self.rate :]
+        return rows[:, :, :, :width] + rows[:, :, :, self.rate :]
+
+    def extra_repr(self) -> str:
+        """Shown in the printed network."""
+        return f"rate={self.rate}"
 
 
 class SqueezeExcitation(nn.Module):
@@ -111,9 +134,15 @@ def _max_pool(layer: Layer) -> nn.Module:
     return BorderedMaxPool(layer.border)
 
 
+def _average_pool(layer: Layer) -> nn.Module:
+    if layer.stride == 1:
+        return DilatedAverage(layer.dilation)
+    return nn.AvgPool2d(layer.kernel, layer.stride, ceil_mode=True, count_include_pad=False)
+
+
 def _subsample(layer: Layer) -> nn.Module:
     new_channels = layer.outputs.channels - layer.inputs.channels
-    return Subsample(layer.stride, new_channels, layer.border == "around")
+    return Subsample(layer.stride, new_channels, layer.around)
 
 
 def _norm(layer: Layer, spec: Spec | None) -> nn.Module:
@@ -122,7 +151,7 @@ def _norm(layer: Layer, spec: Spec | None) -> nn.Module:
         return nn.BatchNorm2d(channels)
     eps = spec.norm_eps or 1e-5
     if spec.norm == "group":
-        return nn.GroupNorm(math.gcd(channels, spec.norm_groups or 1), channels, eps)
+        return nn.GroupNorm(groups_of(spec, channels), channels, eps)
     momentum = None if spec.norm_momentum == "exact" else cast(float, spec.norm_momentum)
     kind = nn.BatchNorm2d if spec.norm == "batch" else FirstPrinciplesBatchNorm
     return kind(channels, eps, momentum)
@@ -132,9 +161,7 @@ BUILDERS: dict[Kind, Callable[[Layer], nn.Module]] = {
     "convolution": _convolution,
     "relu": lambda layer: nn.ReLU(inplace=layer.inplace),
     "max_pool": _max_pool,
-    "average_pool": lambda layer: nn.AvgPool2d(
-        layer.kernel, layer.stride, ceil_mode=True, count_include_pad=False
-    ),
+    "average_pool": _average_pool,
     "adaptive_pool": lambda layer: nn.AdaptiveAvgPool2d(layer.outputs.side),
     "subsample": _subsample,
     "squeeze_excitation": lambda layer: SqueezeExcitation(layer.inputs.channels, layer.hidden),

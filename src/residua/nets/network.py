@@ -128,7 +128,7 @@ class Network(nn.Module):
     @property
     def units(self) -> list[Unit]:
         """All residual units in order."""
-        return [cast(Unit, unit) for stage in self.stages for unit in stage]
+        return [unit for stage in self.stages for unit in stage if isinstance(unit, Unit)]
 
     def features(self, x: Tensor) -> list[Feature]:
         """Return every stage's output; the last with the final activation, as the classifier sees it."""

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 from residua.errors import UserError
 from residua.nets.layers import Block, Chain, Layer, Shape, Step
 from residua.nets.spec import GATED, AnySpec, Order, Spec, VggSpec, inner_width, output_width
+from residua.nets.values import at_least, checked
 
 CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
 
@@ -122,9 +123,9 @@ class Plan:
 
 def plan(spec: AnySpec, side: int | None = None) -> Plan:
     """Expand a spec for images of the given side (by default the spec's own)."""
-    inputs = Shape(spec.in_channels, spec.input_size if side is None else side)
-    if inputs.side < 1:
-        raise UserError(f"size={inputs.side} is not valid: it must be at least 1.")
+    size = checked("size", spec.input_size if side is None else side, int)
+    at_least("size", size, 1)
+    inputs = Shape(spec.in_channels, size)
     groups = _vgg(spec, inputs) if isinstance(spec, VggSpec) else _resnet(spec, inputs)
     return Plan(spec, inputs, groups)
 
@@ -134,13 +135,22 @@ def _resnet(spec: Spec, inputs: Shape) -> tuple[Group, ...]:
     if spec.stem_pool:
         pool = _pool(groups[-1].outputs, spec.stem_pool)
         groups.append(Group("pool", "stem", (("", Block((("maxpool", pool),))),)))
-    pace = _Pace(spec)
+    strides = _Strides(spec)
     for stage in range(len(spec.units)):
-        groups.append(_stage(spec, stage, groups[-1].outputs, pace))
+        groups.append(_stage(spec, stage, groups[-1].outputs, strides))
     return (*groups, Group("head", "head", (("", Block(_head(spec, groups[-1].outputs))),)))
 
 
-class _Pace:
+class Pace(NamedTuple):
+    """A unit's stride as meant and as taken, and the dilation before and behind its strided convolution."""
+
+    meant: int
+    stride: int
+    rate: int
+    rate_behind: int
+
+
+class _Strides:
     """Turns strides into dilation once the output stride is reached."""
 
     def __init__(self, spec: Spec) -> None:
@@ -148,29 +158,26 @@ class _Pace:
         self.stride = spec.stem_stride
         self.dilation = 1
 
-    def step(self, stride: int) -> tuple[int, int, int]:
-        """Return the stride to take, and the dilation before and behind the strided convolution.
-
-        A unit whose stride becomes dilation still runs at the old rate up to there.
-        """
-        before = self.dilation
+    def step(self, stride: int) -> Pace:
+        """Take a stride, or dilate what lies behind it."""
+        taken, rate = stride, self.dilation
         if self.limit is not None and self.stride * stride > self.limit:
             self.dilation *= stride
-            stride = 1
-        self.stride *= stride
-        return stride, before, self.dilation
+            taken = 1
+        self.stride *= taken
+        return Pace(stride, taken, rate, self.dilation)
 
 
-def _stage(spec: Spec, stage: int, inputs: Shape, pace: _Pace) -> Group:
+def _stage(spec: Spec, stage: int, inputs: Shape, strides: _Strides) -> Group:
     count = spec.units[stage]
     last_stage = len(spec.units) - 1
     strided = {"first": 0 if stage > 0 else None, "last": count - 1 if stage < last_stage else None}
     done, total = sum(spec.units[:stage]), sum(spec.units)
     blocks = []
     for index in range(count):
-        stride, *dilations = pace.step(2 if index == strided[spec.stride_unit] else 1)
+        pace = strides.step(2 if index == strided[spec.stride_unit] else 1)
         drop = spec.stochastic_depth * (done + index + 1) / total
-        block = _unit(spec, stage, inputs, stride, (dilations[0], dilations[1]), index == 0, drop)
+        block = _unit(spec, stage, inputs, pace, index == 0, drop)
         blocks.append((f"layer{stage + 1}.{index}", block))
         inputs = block.outputs
     return Group(f"conv{stage + 2}_x", "stage", tuple(blocks))
@@ -181,28 +188,27 @@ def _unit(
     spec: Spec,
     stage: int,
     inputs: Shape,
-    stride: int,
-    dilations: tuple[int, int],
+    pace: Pace,
     first: bool,
     drop: float,
 ) -> Block:
     """Expand one unit: conv-BN-ReLU repeated, turned as the order says, and cut where the addition is."""
     absorbed = first and stage == 0 and spec.first_activation == "stem"
     front, behind = ORDERS[spec.order]
-    shortcut_kind = _shortcut_kind(spec, inputs.channels != output_width(spec, stage), stride)
+    shortcut_kind = _shortcut_kind(spec, inputs.channels != output_width(spec, stage), pace)
     shares = (first and spec.shared_activation == "stage") or (
         shortcut_kind == "projection" and spec.shared_activation == "projection"
     )
-    steps = _main_path(spec, stage, inputs, stride, dilations)
+    steps = _main_path(spec, stage, inputs, pace)
     start, end = front if shares and not absorbed else 0, len(steps) - behind
     before, residual, after = steps[:start], steps[front if absorbed else start : end], steps[end:]
     outputs = residual[-1][1].outputs
     residual += _residual_end(spec, outputs, drop)
     shortcut = gate = None
     if spec.residual:
-        shortcut = _shortcut(spec, shortcut_kind, inputs, outputs, stride)
+        shortcut = _shortcut(spec, shortcut_kind, inputs, outputs, pace)
     if spec.shortcut in GATED:
-        gate = Layer("convolution", inputs, outputs, stride=stride, bias=True)
+        gate = convolution(inputs, outputs.channels, 1, pace.stride, bias=True)
     return Block(
         _finished(spec, residual), _finished(spec, before), shortcut, _finished(spec, after, fresh=True), gate
     )
@@ -212,17 +218,17 @@ def _residual_end(spec: Spec, shape: Shape, drop: float) -> Chain:
     """What scales the residual before the addition."""
     steps: list[Step] = []
     if spec.squeeze_excitation:
-        hidden = max(8, round(shape.channels / spec.squeeze_excitation / 8) * 8)
+        hidden = max(8, int(shape.channels / spec.squeeze_excitation + 4) // 8 * 8)
         steps.append(("se", Layer("squeeze_excitation", shape, shape, hidden=hidden)))
     if drop:
         steps.append(("drop", Layer("stochastic_depth", shape, shape, rate=drop)))
     return tuple(steps)
 
 
-def _main_path(spec: Spec, stage: int, inputs: Shape, stride: int, dilations: tuple[int, int]) -> Chain:
+def _main_path(spec: Spec, stage: int, inputs: Shape, pace: Pace) -> Chain:
     """All steps of a unit's main path, in the order of execution."""
     steps: list[Step] = []
-    shapes = _convolutions(spec, stage, inputs, stride, dilations)
+    shapes = _convolutions(spec, stage, inputs, pace)
     cycle = [part for _ in shapes for part in ("conv", "bn", "relu")]
     front, _ = ORDERS[spec.order]
     cycle = cycle[len(cycle) - front :] + cycle[: len(cycle) - front]
@@ -245,50 +251,55 @@ def _main_path(spec: Spec, stage: int, inputs: Shape, stride: int, dilations: tu
     return tuple(steps)
 
 
-def _convolutions(
-    spec: Spec, stage: int, inputs: Shape, stride: int, dilations: tuple[int, int]
-) -> list[Layer]:
+def _convolutions(spec: Spec, stage: int, inputs: Shape, pace: Pace) -> list[Layer]:
     """The main path's convolutions."""
     inner, outer = inner_width(spec, stage), output_width(spec, stage)
     if spec.unit == "basic":
-        first = convolution(inputs, inner, 3, stride, dilations[0])
-        return [first, convolution(first.outputs, outer, 3, 1, dilations[1])]
-    strides = (stride, 1) if spec.stride_place == "1x1" else (1, stride)
-    reduce = convolution(inputs, inner, 1, strides[0])
-    middle = convolution(reduce.outputs, inner, 3, strides[1], dilations[0], spec.groups or 1)
+        first = convolution(inputs, inner, 3, pace.stride, pace.rate)
+        return [first, convolution(first.outputs, outer, 3, 1, pace.rate_behind)]
+    if spec.stride_place == "1x1":
+        reduce, stride, rate = convolution(inputs, inner, 1, pace.stride), 1, pace.rate_behind
+    else:
+        reduce, stride, rate = convolution(inputs, inner, 1), pace.stride, pace.rate
+    middle = convolution(reduce.outputs, inner, 3, stride, rate, spec.groups or 1)
     return [reduce, middle, convolution(middle.outputs, outer, 1)]
 
 
-def _shortcut_kind(spec: Spec, widens: bool, stride: int) -> str:
+def _shortcut_kind(spec: Spec, widens: bool, pace: Pace) -> str:
     """Which shortcut a unit has: "projection", "subsample" (with zero channels) or "identity"."""
-    changes = widens or stride > 1
     if spec.shortcut == "convolution" or spec.projection == "C":
         return "projection"
-    if spec.projection == "B" and (widens or (stride > 1 and spec.stride_unit == "first")):
+    if spec.projection == "B" and (widens or (pace.meant > 1 and spec.stride_unit == "first")):
         return "projection"
-    return "subsample" if changes else "identity"
+    return "subsample" if widens or pace.stride > 1 else "identity"
 
 
-def _shortcut(spec: Spec, kind: str, inputs: Shape, outputs: Shape, stride: int) -> Chain:
+def _shortcut(spec: Spec, kind: str, inputs: Shape, outputs: Shape, pace: Pace) -> Chain:
     steps: list[Step] = []
     if kind == "subsample":
-        layer = Layer("subsample", inputs, outputs, stride=stride, border=spec.zero_channels or "behind")
+        around = spec.zero_channels == "around"
+        layer = Layer("subsample", inputs, outputs, stride=pace.stride, around=around)
         steps = [("downsample", layer)]
     elif kind == "projection":
-        layers: list[Layer | None] = []
-        if spec.projection_pool:
-            pooled = Shape(inputs.channels, outputs.side)
-            pool = Layer("average_pool", inputs, pooled, kernel=2, stride=stride) if stride > 1 else None
-            layers.append(pool)
-            inputs, stride = pooled, 1
-        normalized = not spec.preactivated
-        layers.append(_biased(spec, convolution(inputs, outputs.channels, 1, stride), normalized))
-        if normalized:
-            layers.append(Layer("norm", outputs, outputs))
-        steps = [(f"downsample.{i}", layer) for i, layer in enumerate(layers) if layer]
+        steps = _projection(spec, inputs, outputs, pace)
     if spec.shortcut == "dropout":
         steps.append(("dropout", Layer("dropout", outputs, outputs, rate=spec.dropout_rate or 0.0)))
     return _finished(spec, steps)
+
+
+def _projection(spec: Spec, inputs: Shape, outputs: Shape, pace: Pace) -> list[Step]:
+    layers: list[Layer | None] = []
+    stride = pace.stride
+    if spec.projection_pool:
+        pooled = Shape(inputs.channels, outputs.side)
+        pool = Layer("average_pool", inputs, pooled, 2, stride, pace.rate) if pace.meant > 1 else None
+        layers.append(pool)
+        inputs, stride = pooled, 1
+    normalized = not spec.preactivated
+    layers.append(_biased(spec, convolution(inputs, outputs.channels, 1, stride), normalized))
+    if normalized:
+        layers.append(Layer("norm", outputs, outputs))
+    return [(f"downsample.{place}", layer) for place, layer in enumerate(layers) if layer]
 
 
 def _stem(spec: Spec, inputs: Shape) -> Chain:
@@ -419,7 +430,7 @@ def _biased(spec: Spec, layer: Layer, normalized: bool) -> Layer:
 def _finished(spec: Spec, steps: Iterable[Step], fresh: bool = False) -> Chain:
     """Leave out norms that the spec does not want, and let ReLUs overwrite what nobody else reads.
 
-    A chain's own input may be read by others, unless it is fresh.
+    A chain's own input may be read by others, unless it is fresh; a ReLU that keeps it is another module.
     """
     chain: list[Step] = []
     for name, layer in steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -56,16 +57,19 @@ class Described:
         for name in changes:
             if name not in names:
                 raise unknown(f"field of {self.name or 'this network'}", name, names)
+        hints = _hints(type(self))
+        changes = {name: checked(name, value, hints[name]) for name, value in changes.items()}
         values = {name: getattr(self, name) for name in names} | changes
+        if self.name.startswith("cifar_") and values.get("unit") != getattr(self, "unit", None):
+            values["name"] = ""  # the name states a depth, which the other unit does not have
         return type(self)(**self._settled(values, changes))
 
-    @classmethod
-    def field_hint(cls, name: str) -> Any:
-        """Return the type of a field; an unknown one fails with the nearest."""
-        hints = _hints(cls)
-        if name not in hints:
-            raise unknown("field", name, hints)
-        return hints[name]
+    def hint(self, field: str) -> Any:
+        """Return the type of a field that can be edited; an unknown one fails with the nearest."""
+        hints = {name: hint for name, hint in _hints(type(self)).items() if name != "name"}
+        if field not in hints:
+            raise unknown(f"field of {self.name or 'this network'}", field, hints)
+        return hints[field]
 
     @classmethod
     def _settled(cls, values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,10 +151,15 @@ class Spec(Described):
         """Forget what an edit takes the meaning from, unless the same edit asks for it."""
         draft = types.SimpleNamespace(**values)
         for name, condition in CONDITIONAL.items():
-            if name not in changes and not condition.holds(draft):
+            if condition.holds(draft):
+                if name in changes and changes[name] is None:
+                    raise UserError(
+                        f"{name}=None is not valid: {name} has a meaning here, so it needs a value."
+                    )
+                if getattr(draft, name) is None:
+                    setattr(draft, name, condition.usual)
+            elif name not in changes:
                 setattr(draft, name, None)
-            elif getattr(draft, name) is None:
-                setattr(draft, name, condition.usual if condition.holds(draft) else None)
         return vars(draft)
 
     @property
@@ -162,6 +171,11 @@ class Spec(Described):
     def stem_stride(self) -> int:
         """How much smaller the first stage's input is than the image."""
         return 1 if self.stem == "cifar" else 4
+
+
+def groups_of(spec: Spec, channels: int) -> int:
+    """How many groups a group norm of so many channels has: as many as asked for, if they divide."""
+    return math.gcd(channels, spec.norm_groups or 1)
 
 
 def is_preactivated(order: str) -> bool:
@@ -177,6 +191,8 @@ class Condition:
     needs: str
     usual: Any
 
+
+MOST_UNITS = 100_000
 
 GATED = ("exclusive_gating", "shortcut_only_gating")
 SCALED = (*GATED, "scaling")
@@ -233,6 +249,9 @@ AnySpec = Spec | VggSpec
 
 def _check_numbers(spec: Spec) -> None:
     _check_stages("units", spec.units, spec.widths)
+    if sum(spec.units) > MOST_UNITS:
+        raise UserError(f"units={spec.units} is not valid: more than {MOST_UNITS:,} units are not built.")
+    within("width", spec.width, 0, 1000)
     for name in ("stem_width", "groups", "norm_groups", "squeeze_excitation"):
         at_least(name, getattr(spec, name), 1)
     within("stochastic_depth", spec.stochastic_depth, 0, 1)

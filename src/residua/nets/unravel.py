@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from residua.errors import UserError
-from residua.nets.network import Network, Unit
+from residua.nets.network import Network, Unit, Vgg
 
 BREAKS_BY_SHORTCUT = {
     "scaling": "the shortcut is scaled",
@@ -68,8 +69,10 @@ class Unravelled:
         return "\n".join(lines)
 
 
-def unravel(network: Network, x: Tensor) -> Unravelled:
+def unravel(network: Network | Vgg, x: Tensor) -> Unravelled:
     """Run a network and keep x_l and F_l of every unit."""
+    if not isinstance(network, Network):
+        raise UserError(f"a {type(network).__name__} has no residual units to unravel.")
     x = network.stem(x)
     terms = []
     for unit in network.units:
@@ -81,8 +84,10 @@ def unravel(network: Network, x: Tensor) -> Unravelled:
 def _term(unit: Unit, x: Tensor) -> Term:
     shared = unit.before(x)
     h, f = unit.scales(shared)
-    residual = f * unit.residual(shared)
     shortcut = 0.0 if unit.kind is None else h * unit.shortcut(shared)
+    residual: Tensor | float = f * unit.residual(shared)
+    if isinstance(residual, float):  # skipped
+        residual = torch.zeros_like(torch.as_tensor(shortcut))
     return Term(unit.name, x, shortcut, residual, unit.after(shortcut + residual), _breaks(unit))
 
 

@@ -17,10 +17,13 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         fitting = _fitted(value, choice)
         if fitting is not _MISFIT:
             return fitting
-    raise UserError(f"{name}={value!r} is not valid: valid {_described(choices)}.")
+    text = repr(value)
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
+    raise UserError(f"{name}={shown} is not valid: valid {_described(choices)}.")
 
 
 _MISFIT = object()
+LARGEST = 2**31
 
 
 def _fitted(value: Any, hint: Any) -> Any:
@@ -32,20 +35,22 @@ def _fitted(value: Any, hint: Any) -> Any:
             return _MISFIT
         items = tuple(_fitted(item, get_args(hint)[0]) for item in value)
         return _MISFIT if _MISFIT in items else items
+    if hint is int:
+        return int(value) if _is_int(value) else _MISFIT
     if hint is float:
         fits = _is_int(value) or (isinstance(value, float) and math.isfinite(value))
         return float(value) if fits else _MISFIT
-    fits = _is_int(value) if hint is int else isinstance(value, hint)
-    return value if fits else _MISFIT
+    return value if isinstance(value, hint) else _MISFIT
 
 
 def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Whether it is a whole number of a size that a network can have; numpy's count too."""
+    return not isinstance(value, bool) and hasattr(value, "__index__") and abs(int(value)) < LARGEST
 
 
 def _described(choices: tuple[Any, ...]) -> str:
     words = [literal for choice in choices if get_origin(choice) is Literal for literal in get_args(choice)]
-    kinds = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
+    kinds = {int: f"a whole number below {LARGEST}", float: "a number", bool: "True or False", str: "text"}
     words = [repr(word) for word in words] + [kinds[choice] for choice in choices if choice in kinds]
     lists = {int: "whole numbers, one for each stage", float: "numbers", str: "texts"}
     words += [f"a list of {lists[get_args(choice)[0]]}" for choice in choices if get_origin(choice) is tuple]
@@ -95,4 +100,4 @@ def _boolean(text: str) -> bool:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in text.strip("()[]").split(",") if number.strip())
+    return tuple(int(number) for number in text.strip("()[]").rstrip(",").split(","))

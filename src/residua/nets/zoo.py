@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any, Literal, overload
 
 from residua.errors import UserError, unknown
 from residua.nets.plan import CONVOLUTIONS
 from residua.nets.spec import AnySpec, Spec, VggSpec
+from residua.nets.values import checked
 
 Row = dict[str, Any]
 
@@ -83,6 +85,9 @@ TINY: dict[str, Row] = {
 
 ROWS = IMAGENET | VGG | TINY
 
+NUMBER = "[1-9][0-9]{0,3}"
+DEEPEST = 9999
+
 NAMES: tuple[str, ...] = (
     *IMAGENET,
     *VGG,
@@ -96,30 +101,32 @@ VggName = Literal["vgg16", "vgg16_bn", "vgg19", "vgg19_bn"]
 
 
 @overload
-def spec(name: VggName | VggSpec, **changes: Any) -> VggSpec: ...
+def spec(name: VggName | VggSpec, /, **changes: Any) -> VggSpec: ...
 
 
 @overload
-def spec(name: str | Spec, **changes: Any) -> Spec: ...
+def spec(name: str | Spec, /, **changes: Any) -> Spec: ...
 
 
 @overload
-def spec(name: str | AnySpec, **changes: Any) -> AnySpec: ...
+def spec(name: str | AnySpec, /, **changes: Any) -> AnySpec: ...
 
 
-def spec(name: str | AnySpec, **changes: Any) -> AnySpec:
+def spec(name: str | AnySpec, /, **changes: Any) -> AnySpec:
     """Look up a network by name (any valid CIFAR depth works) and change fields of it.
 
     >>> spec("resnet50", num_classes=10).num_classes
     10
     """
-    if not isinstance(name, str):
+    if isinstance(name, (Spec, VggSpec)):
         return name.edit(**changes)
+    if not isinstance(name, str):
+        raise UserError(f"a network is a name or a spec, not {name!r}.")
     if name in ROWS:
         row = ROWS[name]
-    elif wide := re.fullmatch(r"cifar_wrn(\d{1,5})_(\d{1,5})", name):
+    elif wide := re.fullmatch(rf"cifar_wrn({NUMBER})_({NUMBER})", name):
         row = _wide_row(name, int(wide[1]), int(wide[2]))
-    elif cifar := re.fullmatch(rf"({'|'.join(CIFAR_FAMILIES)})(\d{{1,5}})", name):
+    elif cifar := re.fullmatch(rf"({'|'.join(CIFAR_FAMILIES)})({NUMBER})", name):
         row = _cifar_row(cifar[1], int(cifar[2]), changes.get("unit"))
     else:
         raise unknown("network", name, NAMES)
@@ -134,40 +141,65 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def changes(network: AnySpec) -> dict[str, Any]:
-    """What makes a network differ from the member of the zoo whose name it has (or from the defaults)."""
-    base = spec(network.name) if network.name else type(network)()
-    theirs = base.to_dict()
-    return {field: value for field, value in network.to_dict().items() if value != theirs.get(field)}
+    """The edits that make a network of the zoo's member whose name it has (or of the defaults)."""
+    base = _namesake(network)
+    edits = {
+        field: value
+        for field, value in network.to_dict().items()
+        if field != "name" and value is not None and value != getattr(base, field)
+    }
+    for field in list(edits):  # what follows from another edit needs no saying
+        fewer = {name: value for name, value in edits.items() if name != field}
+        with suppress(UserError):
+            if base.edit(**fewer) == network:
+                edits = fewer
+    if base.name and isinstance(base, Spec) and base.unit != getattr(spec(base.name), "unit", None):
+        edits["unit"] = base.unit  # it decides how many units a CIFAR name means
+    return edits
+
+
+def _namesake(network: AnySpec) -> AnySpec:
+    try:
+        if network.name.startswith("cifar_") and isinstance(network, Spec):
+            return spec(network.name, unit=network.unit)
+        return spec(network.name)
+    except UserError:
+        return type(network)()
 
 
 def title(network: AnySpec) -> str:
     """The network's name with what was changed: "resnet50 num_classes=10"."""
-    edits = (f"{field}={value}" for field, value in changes(network).items() if field != "name")
-    return " ".join([network.name or "network", *edits])
+    if not _namesake(network).name:
+        return network.name or "network"
+    return " ".join([network.name, *(f"{k}={_text(v)}" for k, v in changes(network).items())])
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
 
 
 def note(network: AnySpec) -> str | None:
     """What a reader of this network's numbers should know."""
     if network.name.startswith("cifar_wrn"):
         return (
-            "the number in the name is the Wide ResNet authors' count, which adds the three projections and "
+            "the number in the name is the Wide ResNet authors' count, which adds three projections and "
             "leaves out the classifier; the papers' rule counts the main path with the classifier"
         )
     return None
 
 
-def _cifar_row(family: str, depth: int, unit: str | None) -> Row:
+def _cifar_row(family: str, depth: int, unit: Any) -> Row:
     """Three stages of n units: depth 6n+2 with basic units, 9n+2 with bottlenecks."""
     if unit is None:
         unit = "bottleneck" if depth == 164 or (_units(depth, "basic") is None) else "basic"
         kinds = list(CONVOLUTIONS)
     else:
-        kinds = [unit] if unit in CONVOLUTIONS else list(CONVOLUTIONS)
-    count = _units(depth, unit) if unit in CONVOLUTIONS else 1
+        checked("unit", unit, Literal["basic", "bottleneck"])
+        kinds = [unit]
+    count = _units(depth, unit)
     if count is None:
-        valid = [
-            d for d in range(max(8, depth - 9), max(depth, 8) + 10) if any(_units(d, kind) for kind in kinds)
-        ]
+        near = range(max(8, depth - 9), min(max(depth, 8) + 10, DEEPEST + 1))
+        valid = [d for d in near if any(_units(d, kind) for kind in kinds)]
         nearest = sorted(sorted(valid, key=lambda d: abs(d - depth))[:2])
         rule = " or ".join(f"{3 * CONVOLUTIONS[kind]}n+2 ({kind} units)" for kind in kinds)
         raise UserError(
@@ -184,7 +216,7 @@ def _wide_row(name: str, depth: int, width: int) -> Row:
     """Wide ResNets: n basic pre-activation units a stage, named by 6n+4."""
     count, rest = divmod(depth - 4, 6)
     if rest or count < 1:
-        lower = max(10, 6 * count + 4)
+        lower = max(10, min(6 * count + 4, DEEPEST - 9))
         raise UserError(
             f"{name} does not exist: the depth must be 6n+4; "
             f"the nearest are cifar_wrn{lower}_{width} and cifar_wrn{lower + 6}_{width}."

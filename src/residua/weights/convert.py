@@ -53,6 +53,7 @@ def read(
     found = read_source(path, ema)
     ignored = [key for key in found.tensors if any(fnmatchcase(key, pattern) for pattern in ignore)]
     found = replace(found, tensors={k: v for k, v in found.tensors.items() if k not in ignored})
+    _refuse_broken_numbers(found)
     if stated and model is None and layout == "auto":
         match = Match(LAYOUTS["residua"], stated.spec)
     else:
@@ -61,6 +62,24 @@ def read(
     steps = [*found.notes, *(f"ignored {key}" for key in ignored)]
     spec, state = _adapted(match.spec, state, steps, num_classes, in_channels, drop_background)
     return Converted(spec, _whole(spec, state), match.layout.name, tuple(steps), found, stated)
+
+
+def _refuse_broken_numbers(source: Source) -> None:
+    """A network with NaN, infinity or a negative variance computes nothing."""
+    broken = [
+        name
+        for name, tensor in source.tensors.items()
+        if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
+    if broken:
+        raise UserError(f"{source.path} has numbers that are not finite in {_some(broken)}.")
+    negative = [
+        name
+        for name, tensor in source.tensors.items()
+        if name.endswith(("running_var", "moving_variance")) and (tensor < 0).any()
+    ]
+    if negative:
+        raise UserError(f"{source.path} has negative variances in {_some(negative)}.")
 
 
 def _recognised(source: Source, model: str | None, layout: str, headless: bool) -> Match:
@@ -138,7 +157,8 @@ def _adapted(
     if drop_background:
         spec, state = _without_background(spec, state, last)
         steps.append("dropped the background class")
-    if num_classes is not None and (num_classes != spec.num_classes or f"{last}.weight" not in state):
+    whole = {f"{last}.weight", f"{last}.bias"} <= state.keys()
+    if num_classes is not None and (num_classes != spec.num_classes or not whole):
         spec = spec.edit(num_classes=num_classes)
         state |= {
             k: v for k, v in build_network(plan(spec)).state_dict().items() if k.rpartition(".")[0] == last

@@ -13,14 +13,14 @@ from residua.nets.zoo import VggName, spec, title
 
 
 @overload
-def create(network: VggName | VggSpec, *, weights: str | None = None, **fields: Any) -> Vgg: ...
+def create(network: VggName | VggSpec, /, *, weights: str | None = None, **fields: Any) -> Vgg: ...
 
 
 @overload
-def create(network: str | Spec, *, weights: str | None = None, **fields: Any) -> Network: ...
+def create(network: str | Spec, /, *, weights: str | None = None, **fields: Any) -> Network: ...
 
 
-def create(network: str | AnySpec, *, weights: str | None = None, **fields: Any) -> Network | Vgg:
+def create(network: str | AnySpec, /, *, weights: str | None = None, **fields: Any) -> Network | Vgg:
     """Build a network by name or from a spec, with any field changed.
 
     `weights` is "imagenet" (the best published ones), "imagenet-v1", "imagenet-v2", a path or a URL. Other
@@ -61,4 +61,4 @@ def _file(name: str, weights: str) -> Path:
         return located(weights)
     version = weights.removeprefix("imagenet").removeprefix("-").upper() or None
     entry = published(name, version)
-    return fetch(entry.url, sha256=entry.sha256)
+    return fetch(entry.url, sha256=entry.sha256, file_name=entry.file_name)

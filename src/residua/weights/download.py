@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.error import HTTPError, URLError
@@ -70,14 +70,12 @@ def cache_folder() -> Path:
 
 
 def _user_cache() -> Path:
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    if sys.platform == "win32":
-        chosen, usual = "LOCALAPPDATA", ("AppData", "Local")
-    else:
-        chosen, usual = "XDG_CACHE_HOME", (".cache",)
-    folder = Path(os.environ.get(chosen, ""))
-    return folder if folder.is_absolute() else Path.home().joinpath(*usual)
+    variable, usual = {
+        "darwin": ("", "Library/Caches"),
+        "win32": ("LOCALAPPDATA", "AppData/Local"),
+    }.get(sys.platform, ("XDG_CACHE_HOME", ".cache"))
+    folder = Path(os.environ.get(variable, ""))
+    return folder if folder.is_absolute() else Path.home() / usual
 
 
 def fetch(
@@ -100,7 +98,7 @@ def fetch(
     if url.lower().startswith("file:"):
         return _local(url, sha256, size_limit)
     if fault := _fault(url):
-        raise UserError(f"{url!r} is refused: {fault}.")
+        raise UserError(f"{_shown(url)} is refused: {fault}.")
     if file_name:
         path = cache_folder() / _safe(file_name)
     else:
@@ -125,9 +123,9 @@ def fetch_repository(
     if match is None:
         raise UserError(f"{repository!r} is not a repository: it must be owner/name or owner/name@revision.")
     owner, name, revision = match["owner"], match["name"], quote(match["revision"] or "main", safe="")
-    base = f"{os.environ.get('HF_ENDPOINT') or HUB}/{owner}/{name}/resolve/{revision}"
+    base = f"{os.environ.get('HF_ENDPOINT', HUB).rstrip('/')}/{owner}/{name}/resolve/{revision}"
     if fault := _fault(base):
-        raise UserError(f"{base!r} is refused: {fault}.")
+        raise UserError(f"{_shown(base)} is refused: {fault}.")
     folder = cache_folder() / "huggingface" / f"{owner}--{name}" / revision
 
     def config(file: str) -> _Download:
@@ -154,7 +152,7 @@ def _matches(path: Path, sha256: str | None) -> bool:
 
 
 def _local(url: str, sha256: str | None, size_limit: int) -> Path:
-    match = re.fullmatch(r"file:(//(localhost)?)?(/.*)", url, re.IGNORECASE | re.DOTALL)
+    match = re.fullmatch(r"file:(//(localhost)?)?(/(?!/).*)", url, re.IGNORECASE | re.DOTALL)
     if match is None:
         raise UserError(f"{url!r} is refused: a file:// URL must name a file of this computer.")
     path = Path(url2pathname(match[3]))
@@ -183,6 +181,11 @@ def _fault(url: str) -> str | None:
     return (
         "files come by https:// (by http:// from this computer only), where nobody on the way can change them"
     )
+
+
+def _shown(url: str) -> str:
+    """Write a URL for an error: on one line, bounded, and without a password."""
+    return repr(re.sub(r"//[^/]*@", "//", url)[:200])
 
 
 def _is_loopback(host: str) -> bool:
@@ -260,7 +263,7 @@ class _Download:
     def _attempt(self, note: IO[str]) -> None:
         start, validator = self._left_over(note)
         with self._opened(start, validator) as response:
-            start, total = self._span(response, start)
+            start, total = self._span(response, start, validator)
             with self.part.open("ab" if start else "wb") as file:
                 if not start:
                     _write(note, _validator(response.headers))
@@ -295,11 +298,12 @@ class _Download:
         # 416: what we hold is longer than what the server has
         return _FailedError(f"the server answers {status}", again=again, spoiled=status == 416, status=status)
 
-    def _span(self, response: HTTPResponse, start: int) -> tuple[int, int | None]:
+    def _span(self, response: HTTPResponse, start: int, validator: str) -> tuple[int, int | None]:
         """Where the answer starts in the file, and how long the file is."""
         if response.status == 206:
             span = re.fullmatch(r"bytes (\d+)-\d+/(\d{1,18})", response.headers.get("Content-Range", ""))
-            if span is None or span[1] != str(start):
+            changed = _validator(response.headers) not in ("", validator)
+            if span is None or span[1] != str(start) or changed:
                 raise _FailedError("the server sends another part than asked for", again=True, spoiled=True)
             return start, int(span[2])
         if response.status != 200:
@@ -338,7 +342,7 @@ class _Redirects(HTTPRedirectHandler):
         """Check where the redirect leads."""
         fp.close()  # or urllib would read the page that comes with the redirect, however long
         if fault := _fault(newurl):
-            raise _FailedError(f"it redirects to {newurl[:200]}: {fault}", again=False)
+            raise _FailedError(f"it redirects to {_shown(newurl)}: {fault}", again=False)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -355,6 +359,8 @@ def _reason(error: Exception) -> str:
     cause = error.reason if isinstance(error, URLError) else error
     if isinstance(cause, TimeoutError):
         return "the server is silent"
+    if isinstance(cause, IncompleteRead):
+        return "it breaks off"
     return str(getattr(cause, "strerror", None) or cause or type(cause).__name__).rstrip(".")
 
 

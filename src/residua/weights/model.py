@@ -104,11 +104,11 @@ class Model:
 
 def preprocess(pixels: Tensor, rule: Preprocessing) -> Tensor:
     """Turn a batch of 8-bit pixels (N, channels, height, width) into a network's input."""
+    if pixels.shape[1] != len(rule.mean):
+        raise UserError(f"images have {pixels.shape[1]} channels, this model takes {rule.channels}.")
     x = _squared(pixels.float(), rule)
     if rule.channels == "bgr":
         x = x.flip(1)
-    if x.shape[1] != len(rule.mean):
-        raise UserError(f"images have {x.shape[1]} channels, this model takes {rule.channels}.")
     shape = (1, -1, 1, 1)
     mean, std = (torch.tensor(values, device=x.device).view(shape) for values in (rule.mean, rule.std))
     return (x * rule.scale - mean) / std
@@ -140,9 +140,9 @@ def _resized(x: Tensor, height: int, width: int, rule: Preprocessing) -> Tensor:
 
 def _filled(x: Tensor, rule: Preprocessing) -> Tensor:
     """Put an image into the middle of a square of mean colour."""
-    square = torch.empty(*x.shape[:2], rule.size, rule.size)
+    square = x.new_empty(*x.shape[:2], rule.size, rule.size)
     mean = rule.mean[::-1] if rule.channels == "bgr" else rule.mean
-    square[:] = torch.tensor(mean).view(1, -1, 1, 1) / rule.scale
+    square[:] = x.new_tensor(mean).view(1, -1, 1, 1) / rule.scale
     top, left = (rule.size - x.shape[2]) // 2, (rule.size - x.shape[3]) // 2
     square[:, :, top : top + x.shape[2], left : left + x.shape[3]] = x
     return square

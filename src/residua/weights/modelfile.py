@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,17 +17,16 @@ from residua.nets.spec import AnySpec, Spec
 from residua.weights.layouts.base import tensors_of
 from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Preprocessing, Provenance
 from residua.weights.model import Model
-from residua.weights.tensorfile import DIGEST, digest, open_safely, write
+from residua.weights.tensorfile import DIGEST, FLOATS, is_whole, open_safely, read_into, write
 
 KEY = "residua"
-DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 
 
 def save(
     model: Model | Network | Vgg,
     path: str | os.PathLike[str],
     *,
-    classes: tuple[ClassEntry, ...] | list[str] | None = None,
+    classes: Sequence[ClassEntry | str] | None = None,
     preprocessing: Preprocessing | None = None,
     provenance: Provenance | None = None,
     accuracy: Accuracy | None = None,
@@ -64,18 +64,28 @@ def is_model_file(path: Path) -> bool:
 def load(path: str | os.PathLike[str]) -> Model:
     """Read a model file; whatever is wrong with it is one sentence, before memory is taken."""
     file = Path(path)
-    metadata = inspect(file)
+    metadata = _stated(file)
     network = _network(metadata.spec)
-    state = network.state_dict()
-    with open_safely(file) as tensors, torch.no_grad():
-        for name, target in state.items():
-            target.copy_(tensors.get_tensor(name))
+    if not read_into(file, network.state_dict()):
+        raise _damaged(file)
     return Model(network.eval(), metadata)
 
 
 def inspect(path: str | os.PathLike[str]) -> Metadata:
     """Check a model file from end to end and return what it says of itself."""
     file = Path(path)
+    metadata = _stated(file)
+    if not is_whole(file):
+        raise _damaged(file)
+    return metadata
+
+
+def _damaged(file: Path) -> UserError:
+    return UserError(f"{file} is damaged: its content does not have the checksum it states.")
+
+
+def _stated(file: Path) -> Metadata:
+    """Return the metadata, after holding the header against it."""
     with open_safely(file) as tensors:
         stated = tensors.metadata() or {}
         if KEY not in stated or DIGEST not in stated:
@@ -85,8 +95,6 @@ def inspect(path: str | os.PathLike[str]) -> Metadata:
             _check_tensors(metadata.spec, {name: tensors.get_slice(name) for name in tensors.keys()})  # noqa: SIM118
         except UserError as error:
             raise UserError(f"{file} is not a valid model file: {error}") from None
-    if digest(file, stated[DIGEST]) != stated[DIGEST]:
-        raise UserError(f"{file} is damaged: its content does not have the checksum it states.")
     return metadata
 
 
@@ -108,7 +116,7 @@ def _check_tensors(spec: AnySpec, tensors: dict[str, object]) -> None:
         if tuple(found.get_shape()) != shape:  # type: ignore[attr-defined]
             raise UserError(f"tensor {name!r} is {tuple(found.get_shape())}, the spec asks for {shape}.")  # type: ignore[attr-defined]
         kind = found.get_dtype()  # type: ignore[attr-defined]
-        if kind not in (("I64",) if name.endswith("num_batches_tracked") else DTYPES):
+        if kind not in (("I64",) if name.endswith("num_batches_tracked") else FLOATS):
             raise UserError(f"tensor {name!r} has the type {kind}, which no weights have.")
 
 

@@ -14,6 +14,12 @@ from residua.errors import UserError
 ZIP, PICKLE = b"PK\x03\x04", b"\x80\x02"
 
 
+def is_one(path: Path) -> bool:
+    """Whether a file begins as PyTorch's do."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((ZIP, PICKLE))
+
+
 def read(path: Path) -> dict[str, Any]:
     """Read a dictionary; a payload, a bomb or something else in disguise is refused in one sentence."""
     size = path.stat().st_size

@@ -95,7 +95,7 @@ def _npz(path: Path) -> dict[str, Tensor]:
 def _checkpoint(path: Path) -> dict[str, Any]:
     from residua.weights.tensorflow import read_checkpoint
 
-    return read_checkpoint(path)
+    return pickled.read(path) if pickled.is_one(path) else read_checkpoint(path)
 
 
 READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -121,7 +121,20 @@ def unwrapped(
     data: dict[str, Any], path: Path, ema: bool = False
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Find the state dict in what training scripts wrap around it, and say what was done."""
+    data, notes, averaged = _state_dict(data, path, ema)
+    wrapped = _unprefixed({key: value for key, value in data.items() if isinstance(value, Tensor)}, notes)
+    if passed := [key for key, value in data.items() if not isinstance(value, Tensor)]:
+        notes.append(f"passed over {', '.join(map(repr, passed))}, which are no tensors")
+    tensors, passed_over = without_training(wrapped, ema)
+    if ema and not averaged and all(tensors[key] is wrapped[key] for key in tensors):
+        raise UserError(f"{path} has no averaged copy of the weights: leave out --ema.")
+    return tensors, (*notes, *passed_over)
+
+
+def _state_dict(data: dict[str, Any], path: Path, ema: bool) -> tuple[dict[str, Any], list[str], bool]:
+    """Descend to where the tensors are; say which entries were taken, and whether they are averages."""
     notes: list[str] = []
+    is_average = False
     while not _holds_tensors(data):
         plain = [key for key in WRAPPERS if isinstance(data.get(key), dict)]
         averaged = [key for key in EMA_WRAPPERS if isinstance(data.get(key), dict)]
@@ -129,17 +142,19 @@ def unwrapped(
         if key is None:
             raise UserError(f"{path} holds no weights: none of its entries is a tensor.")
         notes.append(f"took {key!r} of the file's {', '.join(map(repr, data))}")
+        is_average = is_average or key in averaged
         data = data[key]
-    tensors = {key: value for key, value in data.items() if isinstance(value, Tensor)}
-    if passed := [key for key in data if key not in tensors]:
-        notes.append(f"passed over {', '.join(map(repr, passed))}, which are no tensors")
-    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in tensors)), None):
+    return data, notes, is_average
+
+
+def _unprefixed(tensors: dict[str, Tensor], notes: list[str]) -> dict[str, Tensor]:
+    """Take off what wrappers put before every name."""
+    if tensors.pop("n_averaged", None) is not None:
+        notes.append("passed over 'n_averaged', which counts what was averaged")
+    while prefix := next((p for p in PREFIXES if tensors and all(k.startswith(p) for k in tensors)), None):
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
         notes.append(f"took the prefix {prefix!r} off all names")
-    tensors, passed_over = without_training(tensors, ema)
-    notes += passed_over
-    averaging = {key for key in tensors if key == "n_averaged"}
-    return {key: value for key, value in tensors.items() if key not in averaging}, tuple(notes)
+    return tensors
 
 
 def _holds_tensors(data: dict[str, Any]) -> bool:

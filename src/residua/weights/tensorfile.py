@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,6 +21,7 @@ from residua.errors import UserError
 HEADER_LIMIT = 10_000_000
 DIGEST = "sha256"
 NO_DIGEST = "0" * 64
+FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 
 
 def open_safely(path: Path) -> safe_open:
@@ -67,8 +71,10 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         try:
-            temporary.touch()  # with the user's own permissions
+            temporary.touch()
+            permissions = temporary.stat().st_mode  # the user's; safetensors would make the file private
             yield temporary
+            temporary.chmod(permissions)
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -88,16 +94,45 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def digest(path: Path, stated: str = NO_DIGEST) -> str:
-    """SHA-256 of the file, with zeros where its own digest stands."""
-    total = hashlib.sha256()
+def is_whole(path: Path) -> bool:
+    """Whether the file has the digest that it states."""
     with path.open("rb") as file:
-        length = file.read(8)
-        header = file.read(min(int.from_bytes(length, "little"), HEADER_LIMIT))
-        total.update(length + header.replace(stated.encode(), NO_DIGEST.encode(), 1))
+        header, _ = _hashed_header(file)
+    return digest(path) == str(header["__metadata__"][DIGEST])
+
+
+def read_into(path: Path, targets: Mapping[str, Tensor]) -> bool:
+    """Read each tensor straight into its place, in one pass; return whether the file is whole."""
+    with path.open("rb") as file:
+        header, total = _hashed_header(file)
+        stated = header.pop("__metadata__")[DIGEST]
+        for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+            target, kind = targets[name], FLOATS.get(entry["dtype"], torch.int64)
+            place = target if target.dtype == kind else torch.empty(target.shape, dtype=kind)
+            view = place.reshape(-1).view(torch.uint8).numpy().data
+            file.readinto(view)
+            total.update(view)
+            if place is not target:
+                target.copy_(place)
+    return total.hexdigest() == str(stated)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of the file, with zeros where its own digest stands."""
+    with path.open("rb") as file:
+        _, total = _hashed_header(file)
         while chunk := file.read(1 << 20):
             total.update(chunk)
     return total.hexdigest()
+
+
+def _hashed_header(file: BinaryIO) -> tuple[dict[str, Any], hashlib._Hash]:
+    """Read the header of a file that `open_safely` has seen, and begin its digest."""
+    length = file.read(8)
+    text = file.read(int.from_bytes(length, "little"))
+    header = json.loads(text)
+    stated = header["__metadata__"][DIGEST]
+    return header, hashlib.sha256(length + text.replace(stated.encode(), NO_DIGEST.encode(), 1))
 
 
 def _plain(error: Exception) -> str:

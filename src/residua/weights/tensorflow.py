@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -135,7 +136,7 @@ def without_training(tensors: Mapping[str, Tensor], ema: bool) -> tuple[dict[str
     notes = []
     averaged = {name.removesuffix(AVERAGE): tensors[name] for name in tensors if name.endswith(AVERAGE)}
     if ema and averaged:
-        notes.append(f"took the moving averages of {len(averaged)} variables")
+        notes.append(f"took the variables' moving averages ({len(averaged)})")
         tensors = {name: tensors[name] for name in tensors if not name.endswith(AVERAGE)} | averaged
     passed = {
         name: last
@@ -143,6 +144,6 @@ def without_training(tensors: Mapping[str, Tensor], ema: bool) -> tuple[dict[str
         if above in tensors or last in BOOKKEEPING
     }
     if passed:
-        kinds = ", ".join(sorted(set(passed.values())))
-        notes.append(f"passed over {len(passed)} variables of the training: {kinds}")
+        counts = ", ".join(f"{last} ({count})" for last, count in sorted(Counter(passed.values()).items()))
+        notes.append(f"passed over what a training keeps: {counts}")
     return {name: tensor for name, tensor in tensors.items() if name not in passed}, notes

@@ -88,14 +88,13 @@ def outcome(model: Model, batch: Tensor, momentum: float | None) -> Tensors:
     return found
 
 
-def same(found: Tensors, wanted: Tensors, limit: float, leaving_out: Collection[str] = ()) -> float:
-    """Check every tensor, and return the largest difference relative to what is wanted."""
+def same(found: Tensors, wanted: Tensors, limit: float, leaving_out: Collection[str] = ()) -> None:
+    """Check that every tensor differs by no more than the limit, relative to what is wanted."""
     assert found.keys() == wanted.keys()
     assert wanted.keys() >= set(leaving_out)
     differences = {name: relative(found[name], wanted[name]) for name in found if name not in leaving_out}
     too_large = [f"{name}: {value:.1e}" for name, value in differences.items() if not value <= limit]
     assert not too_large, f"{len(too_large)} of {len(found)} tensors differ: {'; '.join(too_large[:9])}"
-    return max(differences.values())
 
 
 def relative(found: Tensor, wanted: Tensor) -> float:
@@ -109,16 +108,18 @@ def without_effect(planned: Plan) -> set[str]:
     That is a bias directly before a norm; and, where the stream of additions runs only into norms, a bias
     that ends on it. The stem's is saved from that by a pool that compares it to zeros.
     """
-    ends_on_stream = planned.spec.to_dict()["order"] == "full_preactivation"
-    zeros = any(layer.border == "zeros" for _, layer in planned.layers)
+    stream_runs_into_norms = planned.spec.to_dict()["order"] == "full_preactivation"
+    compared_to_zeros = any(layer.border == "zeros" for _, layer in planned.layers)
     found = set()
-    for block_name, block in planned.blocks:
+    for name, block in planned.blocks:
+        prefix = f"{name}." if name else ""
+        onto_stream = stream_runs_into_norms and not (name == "" and compared_to_zeros)
         for chain in (block.residual, block.shortcut or ()):
-            for place, (step, layer) in enumerate(chain, 1):
-                follower = chain[place][1].kind if place < len(chain) else "end"
-                stream = follower == "end" and ends_on_stream and not (block_name == "" and zeros)
-                if layer.kind == "convolution" and layer.bias and (follower == "norm" or stream):
-                    found.add(f"gradient of {block_name}.{step}.bias".replace(" .", " "))
+            followers = [layer.kind for _, layer in chain[1:]] + [None]
+            for (step, layer), follower in zip(chain, followers, strict=False):
+                swallowed = follower == "norm" or (follower is None and onto_stream)
+                if layer.kind == "convolution" and layer.bias and swallowed:
+                    found.add(f"gradient of {prefix}{step}.bias")
     return found
 
 
@@ -149,13 +150,13 @@ def _images(count: int, side: int, seed: int) -> Tensor:
 
 @functools.lru_cache(maxsize=2)
 def _drawn(name: str, fields: tuple[tuple[str, Any], ...]) -> Network:
-    network = create(name, **dict(fields)).double()
+    network = create(name, **dict(fields))
     numbers = torch.Generator().manual_seed(len(name))
     for part in network.modules():
         _draw(part, numbers)
     for unit in network.units:
         _quieten(unit)
-    _set_statistics(network, numbers)
+    _set_statistics(network.double(), numbers)
     return network
 
 
@@ -217,7 +218,7 @@ def _has_clear_maxima(network: Network, batch: Tensor) -> bool:
 def _keep_off_zero(network: Network, batch: Tensor, training: bool) -> None:
     """Shift every norm's beta a little, so that zero lies amid a wide gap of the next ReLU's inputs.
 
-    A ReLU that follows an addition is moved by the residual's last norm, which is the last that ran.
+    A ReLU that follows an addition is moved by the last norm that ran, the residual's or a projection's.
     """
     ran: list[nn.BatchNorm2d] = []
 

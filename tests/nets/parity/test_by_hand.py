@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from residua import Network, create
 
 Array = npt.NDArray[np.float64]
 
-SMALL = {"units": (2, 1, 1, 2), "widths": (4, 4, 4, 4), "stem_width": 4, "num_classes": 3}
+SMALL: dict[str, Any] = {"units": (2, 1, 1, 2), "widths": (4, 4, 4, 4), "stem_width": 4, "num_classes": 3}
 SIDES = [(8, 8), (9, 9), (8, 9), (7, 6), (2, 1), (1, 2), (3, 3)]
 
 sides = pytest.mark.parametrize("side", SIDES)

@@ -31,9 +31,8 @@ def residuas_name(name: str) -> str:
         return name
     place = f"layer{int(unit[1]) + 1}.{unit[2]}"
     if step := re.fullmatch(r"layer\.(\d)\.(convolution|normalization)\.(\w+)", unit[3]):
-        return f"{place}.{ {'c': 'conv', 'n': 'bn'}[step[2][0]] }{int(step[1]) + 1}.{step[3]}".replace(
-            " ", ""
-        )
+        kind = {"convolution": "conv", "normalization": "bn"}[step[2]]
+        return f"{place}.{kind}{int(step[1]) + 1}.{step[3]}"
     shortcut = unit[3].replace("shortcut.convolution", "downsample.0")
     return f"{place}.{shortcut.replace('shortcut.normalization', 'downsample.1')}"
 

@@ -49,7 +49,7 @@ STRIDES = {
     "resnet50_v1": {f"layer{stage}.0.{part}" for stage in (2, 3, 4) for part in ("conv1", "downsample.0")},
 }
 
-SMALL = {"units": (2, 2, 1, 2), "widths": (4, 8, 16, 32), "stem_width": 4, "num_classes": 5}
+SMALL: dict[str, Any] = {"units": (2, 2, 1, 2), "widths": (4, 8, 16, 32), "stem_width": 4, "num_classes": 5}
 DENSE: dict[str, dict[str, Any]] = {
     "resnet18": {},
     "resnet50": {},

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from residua.nets.description import quantity
 from residua.nets.layers import Block, Chain, Kind, Layer
 from residua.nets.plan import Group, Plan
 from residua.nets.spec import GATED, Spec
+from residua.nets.zoo import title
 
 TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 GATE = f"{TIMES} (1 {MINUS} g)"
@@ -78,7 +80,7 @@ def picture(plan: Plan) -> Picture:
     """Choose what is shown of a network."""
     kinds = {layer.kind for _, block in plan.blocks for _, layer in block.main}
     return Picture(
-        title=plan.spec.name or "network",
+        title=title(plan.spec),
         notes=tuple(_notes(plan)),
         image=plan.inputs.side,
         runs=tuple(_folded(plan)),
@@ -99,15 +101,6 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield "group normalization" if spec.norm == "group" else "no normalization"
     if spec.stochastic_depth:
         yield f"stochastic depth {spec.stochastic_depth:g}"
-
-
-def quantity(number: int) -> str:
-    """Three digits with a unit, as in "25.6 M"."""
-    for unit, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * unit:
-            value = float(f"{number / unit:.2e}")
-            return f"{value:.{max(0, 3 - len(str(int(value))))}f} {sign}"
-    return str(number)
 
 
 def _folded(plan: Plan) -> Iterator[Run]:

@@ -152,9 +152,9 @@ class Layout(ABC):
         first = next(row for row in rows if len(row.shape) == 4)
         last = next(row for row in reversed(rows) if len(row.shape) == 2)
         edits = {}
-        if first.theirs in tensors and tensors[first.theirs].dim() == 4:
+        if _like(first, tensors):
             edits["in_channels"] = first.axes.back(tensors[first.theirs]).shape[1]
-        if last.theirs in tensors and tensors[last.theirs].dim() == len(last.their_shape):
+        if _like(last, tensors):
             edits["num_classes"] = last.axes.back(tensors[last.theirs]).shape[0]
         return network.edit(**{name: value for name, value in edits.items() if value > 0})
 
@@ -194,6 +194,12 @@ class Layout(ABC):
         """Return the classes and the preprocessing that a source states, where its library writes them."""
         del source
         return None, None
+
+
+def _like(row: Row, tensors: Tensors) -> bool:
+    """Whether a file has the tensor with as many axes, and not an empty one."""
+    found = tensors.get(row.theirs)
+    return found is not None and found.dim() == len(row.their_shape) and found.numel() > 0
 
 
 def save_torch(path: Path, data: object) -> None:

@@ -1,0 +1,291 @@
+"""Strict, and helpful: every tensor of the file and of the network is accounted for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import residua
+from residua import UserError
+from residua.nets.spec import AnySpec
+from residua.weights.convert import Converted, read
+from residua.weights.layouts import LAYOUTS
+from residua.weights.layouts.base import Layout, Match
+
+SMALL: dict[str, Any] = {"num_classes": 3}
+
+
+def randomized(network: Any) -> Any:
+    """Random running statistics, so that nothing is right by luck."""
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if name.endswith("running_mean"):
+                value.normal_(0, 0.1)
+            elif name.endswith("running_var"):
+                value.uniform_(0.5, 2)
+            elif name.endswith("num_batches_tracked"):
+                value.fill_(7)
+    return network
+
+
+def saved(network: Any, path: Path, **wrapping: Any) -> Path:
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def network() -> Any:
+    torch.manual_seed(0)
+    return randomized(residua.create("resnet18", **SMALL))
+
+
+def same(found: Converted, network: Any) -> bool:
+    ours = network.state_dict()
+    return list(found.state) == list(ours) and all(torch.equal(found.state[key], ours[key]) for key in ours)
+
+
+def members(layout: Layout) -> list[str]:
+    return [name for name in layout.names() if layout.name != "akamaster" or name not in BOTTLENECKS]
+
+
+BOTTLENECKS = ("cifar_resnet164", "cifar_resnet1001")
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_every_network_goes_there_and_back_to_the_bit(data: st.DataObject) -> None:
+    """Each layout, each network it can express, any number of classes and channels; narrow, to be quick."""
+    layout = LAYOUTS[data.draw(st.sampled_from(sorted(LAYOUTS)))]
+    base = layout.base(data.draw(st.sampled_from(members(layout))))
+    heads = {"num_classes": data.draw(st.integers(1, 12)), "in_channels": data.draw(st.integers(1, 4))}
+    narrow = {"hidden": 5} if isinstance(base, residua.VggSpec) else {"stem_width": 8}
+    spec = base.edit(**heads, **narrow, widths=tuple(16 * place for place in range(1, len(base.widths) + 1)))
+    state = {key: fingerprint(i, *shape) for i, (key, shape) in enumerate(shapes(spec).items())}
+    rows = list(layout.rows(residua.plan(spec)))
+    theirs = {row.theirs: row.axes.there(state[row.ours]).contiguous() for row in rows}
+    assert len(theirs) == len(rows)
+    assert all(tuple(theirs[row.theirs].shape) == row.their_shape for row in rows)
+    back = layout.read(spec, theirs)
+    for key, value in state.items():
+        if key in back or not key.endswith("num_batches_tracked"):
+            assert torch.equal(back[key], value), key
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"), [(layout, name) for layout in LAYOUTS for name in members(LAYOUTS[layout])]
+)
+def test_every_network_is_recognised_by_names_and_shapes(layout: str, name: str) -> None:
+    spec = LAYOUTS[layout].base(name).edit(num_classes=7, in_channels=2)
+    state = {
+        key: torch.empty(shape, dtype=kind, device="meta") for key, (shape, kind) in shapes(spec).items()
+    }
+    theirs = LAYOUTS[layout].write(spec, state)
+    found = [m.spec for m in map_candidates(LAYOUTS[layout], theirs)]
+    assert spec in found
+
+
+def map_candidates(layout: Layout, theirs: dict[str, Tensor]) -> list[Match]:
+    matches = (layout.compare(candidate, theirs) for candidate in layout.candidates(theirs))
+    return [match for match in matches if not match.problems]
+
+
+def shapes(spec: AnySpec) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    with torch.device("meta"):
+        state = residua.create(spec).state_dict()
+    return {key: (value.shape, value.dtype) for key, value in state.items()}
+
+
+def fingerprint(place: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Numbers that tell tensors and positions apart, cheap to make."""
+    count = shape.numel()
+    return (torch.arange(count, dtype=torch.float32) % 8191 + place).view(shape).to(dtype)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: s,
+        lambda s: {"state_dict": s, "epoch": 3, "optimizer": {"lr": 0.1}},
+        lambda s: {"model": s},
+        lambda s: {"model_state": s},
+        lambda s: {"model_state_dict": s, "loss": 1.0},
+        lambda s: {f"module.{k}": v for k, v in s.items()},
+        lambda s: {"state_dict": {f"module._orig_mod.{k}": v for k, v in s.items()}},
+        lambda s: {"model_ema": {f"module.{k}": v for k, v in s.items()} | {"n_averaged": torch.tensor(3)}},
+    ],
+)
+def test_the_usual_wrappings(wrap: Any, network: Any, tmp_path: Path) -> None:
+    torch.save(wrap(network.state_dict()), tmp_path / "w.pth")
+    found = read(tmp_path / "w.pth")
+    assert found.spec.name == "resnet18" and same(found, network)
+
+
+def test_an_averaged_copy_is_taken_on_request(network: Any, tmp_path: Path) -> None:
+    average = {key: value + 1 for key, value in network.state_dict().items()}
+    torch.save({"state_dict": network.state_dict(), "state_dict_ema": average}, tmp_path / "w.pth")
+    plain, ema = read(tmp_path / "w.pth"), read(tmp_path / "w.pth", ema=True)
+    assert same(plain, network) and torch.equal(ema.state["fc.bias"], average["fc.bias"])
+    assert any("state_dict_ema" in step for step in plain.steps)
+
+
+def test_what_leaves_no_trace_follows_from_the_layout(network: Any, tmp_path: Path) -> None:
+    torch.save(residua.create("resnet50", **SMALL).state_dict(), tmp_path / "w.pth")
+    found = read(tmp_path / "w.pth")
+    assert found.spec == residua.spec("resnet50", **SMALL) and found.layout == "torchvision"
+    paper = read(tmp_path / "w.pth", model="resnet50_v1")
+    assert paper.spec == residua.spec("resnet50_v1", **SMALL)
+
+
+def test_networks_of_different_function_are_listed(tmp_path: Path) -> None:
+    path = saved(residua.create("cifar_resnet20"), tmp_path / "w.pth")
+    with pytest.raises(UserError, match="different function: cifar_plain20, cifar_resnet20; say which with"):
+        read(path)
+    assert read(path, model="cifar_plain20").spec == residua.spec("cifar_plain20")
+
+
+@pytest.mark.parametrize("depth", [20, 56, 62])
+@pytest.mark.parametrize("bare", [False, True])
+def test_akamasters_checkpoints(depth: int, bare: bool, tmp_path: Path) -> None:
+    """Old-style files, `state_dict`, `module.`, `linear`; zeros on both sides of option A."""
+    network = randomized(residua.create(f"cifar_resnet{depth}", zero_channels="around")).eval()
+    state = {key.replace("fc.", "linear."): value for key, value in network.state_dict().items()}
+    data = state if bare else {"state_dict": {f"module.{k}": v for k, v in state.items()}, "best_prec1": 91.7}
+    torch.save(data, tmp_path / "net.th", _use_new_zipfile_serialization=False)
+    for model in (None, f"cifar_resnet{depth}"):
+        found = read(tmp_path / "net.th", model=model)
+        assert found.layout == "akamaster" and found.spec == network.spec
+        assert same(found, network)
+
+
+@pytest.mark.parametrize("name", ["missing", "extra", "transposed", "infinite", "nan", "negative variance"])
+def test_wrong_weights_are_listed(name: str, network: Any, tmp_path: Path) -> None:
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    key = "layer2.0.conv1.weight"
+    if name == "missing":
+        del state[key]
+    elif name == "extra":
+        key = "layer2.0.conv9.weight"
+        state[key] = torch.zeros(3)
+    elif name == "transposed":
+        state[key] = state[key].transpose(0, 1)
+    elif name == "negative variance":
+        key = "layer2.0.bn1.running_var"
+        state[key][3] = -1
+    else:
+        state[key][0, 0, 0, 0] = float(name.removesuffix("inite"))
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(UserError) as error:
+        read(tmp_path / "w.pth")
+    assert key in str(error.value) and "\n" not in str(error.value)
+    if name == "extra":
+        found = read(tmp_path / "w.pth", ignore=["*.conv9.*"])
+        assert same(found, network) and "ignored layer2.0.conv9.weight" in found.steps
+
+
+def test_a_long_list_is_cut(network: Any, tmp_path: Path) -> None:
+    state = {key: value for key, value in network.state_dict().items() if "layer4" not in key}
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"missing layer4\.0\..* and \d+ more"):
+        read(tmp_path / "w.pth", model="resnet18")
+
+
+def test_a_new_classifier_on_request(network: Any, tmp_path: Path) -> None:
+    found = read(saved(network, tmp_path / "w.pth"), num_classes=8)
+    assert found.spec.num_classes == 8 and found.state["fc.weight"].shape == (8, 512)
+    assert "replaced the classifier by a new one of 8 classes" in found.steps
+    assert all(
+        torch.equal(found.state[k], v) for k, v in network.state_dict().items() if not k.startswith("fc")
+    )
+    headless = {key: value for key, value in network.state_dict().items() if not key.startswith("fc")}
+    torch.save(headless, tmp_path / "headless.pth")
+    with pytest.raises(UserError, match="without its classifier: --num-classes N"):
+        read(tmp_path / "headless.pth", model="resnet18")
+    assert read(tmp_path / "headless.pth", num_classes=4).state["fc.bias"].shape == (4,)
+
+
+@pytest.mark.parametrize("channels", [1, 4, 6])
+def test_other_channels_on_request(channels: int, network: Any, tmp_path: Path) -> None:
+    """Where all channels carry the same image, the adapted stem gives what the old one gave."""
+    found = read(saved(network, tmp_path / "w.pth"), in_channels=channels)
+    adapted = residua.create(found.spec).eval()
+    adapted.load_state_dict(found.state)
+    gray = torch.randn(2, 1, 33, 33)
+    if channels != 4:
+        expected = network.eval()(gray.expand(2, 3, 33, 33))
+        torch.testing.assert_close(adapted(gray.expand(2, channels, 33, 33)), expected, rtol=1e-4, atol=1e-5)
+    assert any("stem's 3 channels" in step for step in found.steps)
+
+
+def test_half_precision_becomes_single(network: Any, tmp_path: Path) -> None:
+    torch.save(
+        {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()},
+        tmp_path / "w.pt",
+    )
+    assert all(v.dtype in (torch.float32, torch.int64) for v in read(tmp_path / "w.pt").state.values())
+
+
+def test_old_files_without_batch_counts(network: Any, tmp_path: Path) -> None:
+    torch.save({k: v for k, v in network.state_dict().items() if "num_batches" not in k}, tmp_path / "w.pth")
+    found = read(tmp_path / "w.pth")
+    assert list(found.state) == list(network.state_dict())
+
+
+def test_a_model_file_is_a_source_too(network: Any, tmp_path: Path) -> None:
+    gated = randomized(residua.create("cifar_highway20"))
+    path = residua.save(gated, tmp_path / "m.safetensors", classes=[f"c{i}" for i in range(10)])
+    found = read(path)
+    assert found.spec == gated.spec and same(found, gated)
+    assert found.stated is not None and found.stated.classes is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("nothing.pth", "does not exist"), ("notes.txt", "known are"), ("folder", "without config.json")],
+)
+def test_what_is_no_source(name: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("weights")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=sentence):
+        read(tmp_path / name)
+
+
+def test_a_layout_says_what_it_cannot_express() -> None:
+    gated = residua.create("cifar_highway20")
+    with pytest.raises(UserError, match="torchvision has no network like cifar_highway20"):
+        LAYOUTS["torchvision"].write(gated.spec, gated.state_dict())
+    behind = residua.create("cifar_resnet20")
+    with pytest.raises(UserError, match="akamaster has no network like"):
+        LAYOUTS["akamaster"].write(behind.spec, behind.state_dict())
+    tuned = residua.create("resnet18", num_classes=5, stochastic_depth=0.1, norm_momentum=0.01)
+    assert LAYOUTS["torchvision"].write(tuned.spec, tuned.state_dict())
+
+
+def test_convert_on_the_command_line(network: Any, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from residua.cli import app
+
+    source = saved(network, tmp_path / "w.pth")
+    (tmp_path / "classes.txt").write_text("cat\ndog\nfish\n")
+    out = tmp_path / "m.safetensors"
+    words = ["convert", str(source), "-o", str(out), "--preprocess", "imagenet"]
+    done = CliRunner().invoke(app, [*words, "--classes", str(tmp_path / "classes.txt"), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["spec"]["name"] == "resnet18"
+    model = residua.load(out)
+    assert model.classes is not None and model.classes[2].name == "fish"
+    assert model.preprocessing is not None and model.preprocessing.resize == 256
+    assert model.metadata.provenance.layout == "torchvision"
+    back = CliRunner().invoke(
+        app, ["convert", str(out), "-o", str(tmp_path / "back.pth"), "--to", "torchvision"]
+    )
+    assert back.exit_code == 0, back.output
+    state = torch.load(tmp_path / "back.pth", weights_only=True)
+    assert all(torch.equal(state[key], value) for key, value in network.state_dict().items())
+    shown = CliRunner().invoke(app, ["inspect", str(out)])
+    assert "cat, dog, fish" in shown.stdout and "verified" in shown.stdout
