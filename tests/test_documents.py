@@ -5,6 +5,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 import residua
 from residua.nets.spec import Norm, Order, Shortcut
 
@@ -21,11 +23,11 @@ def test_every_field_and_value_is_documented() -> None:
     assert all(f"`{field.name}`" in text for field in fields(residua.VggSpec) if field.name != "name")
 
 
-def test_the_python_of_the_readme_runs() -> None:
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     scope: dict[str, object] = {
         "residua": residua,
         "net": residua.create("cifar_resnet62").eval(),
@@ -34,6 +36,8 @@ def test_the_python_of_the_readme_runs() -> None:
     }
     exec(blocks[0], {})  # noqa: S102 - our own README
     exec(blocks[1], scope)  # noqa: S102
+    monkeypatch.chdir(tmp_path)
+    exec(blocks[2], {"residua": residua, "batch": torch.zeros(3, 3, 64, 64)})  # noqa: S102
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:

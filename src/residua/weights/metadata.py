@@ -145,6 +145,7 @@ class Metadata:
     def from_json(cls, text: str) -> Self:
         """Read it, and check every field of it."""
         data = _object(text)
+        data.pop("sha256", None)  # the file's own, which whoever reads the file verifies
         version = data.pop("version", None)
         if not isinstance(version, int) or version < 1:
             raise UserError("the metadata has no version.")

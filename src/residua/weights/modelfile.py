@@ -17,9 +17,7 @@ from residua.nets.spec import AnySpec, Spec
 from residua.weights.layouts.base import tensors_of
 from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Preprocessing, Provenance
 from residua.weights.model import Model
-from residua.weights.tensorfile import DIGEST, FLOATS, is_whole, open_safely, read_into, write
-
-KEY = "residua"
+from residua.weights.tensorfile import FLOATS, KEY, is_whole, open_safely, read_into, stated_digest, write
 
 
 def save(
@@ -50,7 +48,7 @@ def save(
 
 def write_model(path: Path, state: dict[str, Tensor], metadata: Metadata) -> None:
     """Write a state dict and its metadata as a model file."""
-    write(path, state, {KEY: metadata.to_json()})
+    write(path, state, metadata.to_json())
 
 
 def is_model_file(path: Path) -> bool:
@@ -88,7 +86,7 @@ def _stated(file: Path) -> Metadata:
     """Return the metadata, after holding the header against it."""
     with open_safely(file) as tensors:
         stated = tensors.metadata() or {}
-        if KEY not in stated or DIGEST not in stated:
+        if not stated_digest(stated):
             raise UserError(f"{file} is no model file of Residua: `residua convert` makes one of it.")
         try:
             metadata = Metadata.from_json(stated[KEY])

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch import Tensor
 from residua.errors import UserError
 
 HEADER_LIMIT = 10_000_000
-DIGEST = "sha256"
+KEY, DIGEST = "residua", "sha256"
 NO_DIGEST = "0" * 64
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 
@@ -48,11 +49,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def write(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
     """Write tensors and metadata with a checksum; an old file stays until the new one is whole."""
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        save_file(own, temporary, {**metadata, DIGEST: NO_DIGEST})
+        # One key alone: safetensors writes several in an order that differs from run to run.
+        save_file(own, temporary, {KEY: f'{{"{DIGEST}":"{NO_DIGEST}",{metadata.removeprefix("{")}'})
         with temporary.open("r+b") as file:
             header = file.read(int.from_bytes(file.read(8), "little"))
             file.seek(8 + header.index(NO_DIGEST.encode()))
@@ -98,14 +100,14 @@ def is_whole(path: Path) -> bool:
     """Whether the file has the digest that it states."""
     with path.open("rb") as file:
         header, _ = _hashed_header(file)
-    return digest(path) == str(header["__metadata__"][DIGEST])
+    return digest(path) == stated_digest(header["__metadata__"])
 
 
 def read_into(path: Path, targets: Mapping[str, Tensor]) -> bool:
     """Read each tensor straight into its place, in one pass; return whether the file is whole."""
     with path.open("rb") as file:
         header, total = _hashed_header(file)
-        stated = header.pop("__metadata__")[DIGEST]
+        stated = stated_digest(header.pop("__metadata__"))
         for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
             target, kind = targets[name], FLOATS.get(entry["dtype"], torch.int64)
             place = target if target.dtype == kind else torch.empty(target.shape, dtype=kind)
@@ -114,7 +116,13 @@ def read_into(path: Path, targets: Mapping[str, Tensor]) -> bool:
             total.update(view)
             if place is not target:
                 target.copy_(place)
-    return total.hexdigest() == str(stated)
+    return total.hexdigest() == stated
+
+
+def stated_digest(metadata: Mapping[str, str]) -> str:
+    """Return the digest that a file's metadata states; it is the first entry of ours."""
+    found = re.match(rf'{{"{DIGEST}":"([0-9a-f]{{64}})"', metadata.get(KEY, ""))
+    return found[1] if found else ""
 
 
 def digest(path: Path) -> str:
@@ -131,7 +139,7 @@ def _hashed_header(file: BinaryIO) -> tuple[dict[str, Any], hashlib._Hash]:
     length = file.read(8)
     text = file.read(int.from_bytes(length, "little"))
     header = json.loads(text)
-    stated = header["__metadata__"][DIGEST]
+    stated = stated_digest(header["__metadata__"])
     return header, hashlib.sha256(length + text.replace(stated.encode(), NO_DIGEST.encode(), 1))
 
 
