@@ -289,3 +289,32 @@ def test_convert_on_the_command_line(network: Any, tmp_path: Path) -> None:
     assert all(torch.equal(state[key], value) for key, value in network.state_dict().items())
     shown = CliRunner().invoke(app, ["inspect", str(out)])
     assert "cat, dog, fish" in shown.stdout and "verified" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--in-channels", "0"], "in_channels=0 is not valid"),
+        (["--num-classes", "0"], "num_classes=0 is not valid"),
+        (["--to", "tochvision"], "unknown layout 'tochvision': did you mean torchvision"),
+        (["--layout", "x"], "unknown layout 'x'"),
+        (["--to", "keras"], "keras has no network like resnet18"),
+        (["--preprocess", "imgnet"], "unknown preprocessing 'imgnet'"),
+        (["--classes", "nowhere.txt"], "nowhere.txt"),
+        (["--model", "resnet34"], "nearest to resnet34"),
+        (["--ema"], "no averaged copy"),
+        (["--drop-background", "--out", "there.xyz"], "there.xyz"),
+        (["--to", "torchvision", "--out", "there.bin"], "no file type of torchvision"),
+        (["--out", "/nowhere/m.safetensors"], "/nowhere/m.safetensors cannot be written"),
+    ],
+)
+def test_mistakes_in_a_conversion(words: list[str], sentence: str, network: Any, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from residua.cli import app
+
+    source = saved(network, tmp_path / "w.pth")
+    command = ["convert", str(source), "--out", str(tmp_path / "m.safetensors"), *words]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, UserError) and sentence in str(done.exception), done.exception
+    assert not (tmp_path / "m.safetensors").exists()

@@ -244,11 +244,13 @@ def test_whole_models_cannot_be_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "some.h5").touch()
+def test_only_writing_needs_a_library_and_says_which(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])
+    path = saved(model, folder / "some.h5")
     monkeypatch.setitem(sys.modules, "h5py", None)
+    assert len(hdf5.read(path)) == 2
     with pytest.raises(UserError, match=r'pip install "residua\[keras\]"\.$'):
-        read(tmp_path / "some.h5")
+        hdf5.write(folder / "other.h5", {})
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -409,6 +411,13 @@ def test_files_of_something_else_are_refused(ending: str, content: bytes, tmp_pa
     assert_refused(tmp_path / f"bad{ending}")
 
 
+@pytest.mark.parametrize("settings", [{"libver": "latest"}, {"userblock_size": 512}])
+def test_newer_forms_of_hdf5_are_refused(settings: dict[str, Any], tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "bad.h5", "w", **settings) as file:
+        file["dense/dense/kernel"] = ONES
+    assert_refused(tmp_path / "bad.h5")
+
+
 def test_truncated_and_damaged_files_are_refused(tmp_path: Path) -> None:
     def good(group: h5py.Group, path: Path) -> None:
         group["0"] = ONES
@@ -420,9 +429,10 @@ def test_truncated_and_damaged_files_are_refused(tmp_path: Path) -> None:
         path.write_bytes(content[:length])
         assert_refused(path)
     numbers = np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(1000):
         damaged = bytearray(content)
-        damaged[numbers.integers(len(content))] = numbers.integers(256)
+        for place in numbers.integers(len(content), size=3):
+            damaged[place] = numbers.integers(256)
         path.write_bytes(damaged)
         assert_read_or_refused(path, wanted)
 

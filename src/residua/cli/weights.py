@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json as json_format
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from residua.errors import UserError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -39,6 +40,7 @@ def convert(
     """Convert anyone's weights into a model file, or a model file into anyone's weights."""
     from residua.weights.conversion import Asked, summary
     from residua.weights.conversion import convert as run
+    from residua.weights.download import show_progress
 
     asked = Asked(
         model=model,
@@ -51,7 +53,7 @@ def convert(
         preprocess=preprocess,
         classes=classes,
     )
-    metadata = run(source, out, asked, to, _progress)
+    metadata = run(source, out, asked, to, show_progress)
     if json:
         return typer.echo(json_format.dumps({"out": str(out), **json_format.loads(metadata.to_json())}))
     for line in summary(metadata):
@@ -80,14 +82,16 @@ def weights(
     json: Json = False,
 ) -> None:
     """List the published weights with their accuracy, and where they are or would be cached."""
-    from residua.weights.download import cache_folder
+    from residua.weights.download import cache_folder, show_progress
     from residua.weights.download import fetch as download
     from residua.weights.published import all_published
 
     rows = [row for row in all_published() if pattern in row.name]
+    if not rows:
+        raise UserError(f"no published weights for {pattern!r}: `residua weights` lists all of them.")
     if fetch:
         for row in rows:
-            download(row.url, sha256=row.sha256, file_name=row.file_name, progress=_progress)
+            download(row.url, sha256=row.sha256, file_name=row.file_name, progress=show_progress)
     data: list[dict[str, Any]] = [
         {
             "name": row.name,
@@ -105,11 +109,3 @@ def weights(
     from residua.cli import tables
 
     return tables.show(tables.published(data))
-
-
-def _progress(done: int, total: int | None) -> None:
-    """Show a download on a terminal."""
-    if not sys.stderr.isatty():
-        return
-    share = f"{done / total:5.1%} of {total / 2**20:.0f} MiB" if total else f"{done / 2**20:.0f} MiB"
-    sys.stderr.write(f"\rdownloading {share}" + ("\n" if done == total else ""))

@@ -165,8 +165,8 @@ def _adapted(
         }
         steps.append(f"replaced the classifier by a new one of {num_classes} classes")
     if in_channels is not None and in_channels != spec.in_channels:
-        state[f"{first}.weight"] = _stem_for(state[f"{first}.weight"], in_channels, steps)
         spec = spec.edit(in_channels=in_channels)
+        state[f"{first}.weight"] = _stem_for(state[f"{first}.weight"], in_channels, steps)
     return spec, state
 
 

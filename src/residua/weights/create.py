@@ -54,11 +54,11 @@ def _load(built: Network | Vgg, wanted: AnySpec, weights: str) -> None:
 
 def _file(name: str, weights: str) -> Path:
     from residua.weights.conversion import located
-    from residua.weights.download import fetch
+    from residua.weights.download import fetch, show_progress
     from residua.weights.published import published
 
     if not weights.startswith("imagenet"):
-        return located(weights)
+        return located(weights, show_progress)
     version = weights.removeprefix("imagenet").removeprefix("-").upper() or None
     entry = published(name, version)
-    return fetch(entry.url, sha256=entry.sha256, file_name=entry.file_name)
+    return fetch(entry.url, sha256=entry.sha256, file_name=entry.file_name, progress=show_progress)

@@ -141,6 +141,14 @@ def fetch_repository(
     return folder
 
 
+def show_progress(done: int, total: int | None) -> None:
+    """Show a download to whoever sits at the terminal."""
+    if not sys.stderr.isatty():
+        return
+    share = f"{done / total:5.1%} of {total / 2**20:.0f} MiB" if total else f"{done / 2**20:.0f} MiB"
+    sys.stderr.write(f"\rdownloading {share}" + ("\n" if done == total else ""))
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:

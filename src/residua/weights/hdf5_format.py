@@ -177,7 +177,7 @@ class Hdf5:
 
     def _dataset(self, name: str, messages: Mapping[int, bytes]) -> Dataset:
         if not messages.keys() >= {SPACE, TYPE, LAYOUT}:
-            raise UserError(f"{name!r} in it is neither a group nor a dataset")
+            raise UserError(f"{name or '/'!r} in it is no group or dataset as Keras writes them")
         version, rank = messages[SPACE][:2]
         layout = unpack_from("<BB", messages[LAYOUT])
         if version != 1 or layout != CONTIGUOUS or messages.keys() & {EXTERNAL, FILTERS}:

@@ -185,6 +185,8 @@ class Layout(ABC):
     def store(self, path: Path, tensors: dict[str, Tensor], metadata: Metadata) -> None:
         """Write their tensors in a file type that the library reads."""
         del metadata
+        if path.suffix not in self.suffixes:
+            raise UserError(f"{path} is no file type of {self.name}: valid are {', '.join(self.suffixes)}.")
         if path.suffix == ".safetensors":
             write_tensors(path, tensors)
         else:
