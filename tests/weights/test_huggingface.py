@@ -174,7 +174,7 @@ def test_what_has_no_words_here_is_refused_by_name(
 def test_weights_must_be_those_of_the_configuration(
     small: Path, tmp_path: Path, field: str, value: object
 ) -> None:
-    with pytest.raises(UserError, match=r"changed is nearest to network [^\n]* in the layout huggingface"):
+    with pytest.raises(UserError, match=r"changed is nearest to network[^\n]* in the layout huggingface"):
         converted(rewritten(small, tmp_path / "changed", **{field: value}))
 
 

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from residua.nets.description import describe, group_layers, quantity
-from residua.nets.plan import Group, Plan
+from residua.nets.layers import Group
+from residua.nets.plan import Plan
 from residua.nets.plan import plan as expand
 from residua.nets.zoo import title
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from residua.nets.layers import Block, Layer
+from residua.nets.layers import Block, Group, Layer
 from residua.nets.memory import memory, receptive_field
-from residua.nets.plan import Group, Plan
+from residua.nets.plan import Plan
 from residua.nets.zoo import changes, note
 
 

@@ -150,3 +150,56 @@ class Block:
     def outputs(self) -> Shape:
         """What comes out."""
         return self.main[-1][1].outputs
+
+
+@dataclass(frozen=True)
+class Group:
+    """One row of the papers' tables: the stem, its pool, a stage, or the head."""
+
+    name: str
+    role: Literal["stem", "stage", "head"]
+    blocks: tuple[tuple[str, Block], ...]
+
+    @property
+    def units(self) -> list[Block]:
+        """The blocks that have weights on the main path."""
+        return [block for _, block in self.blocks if block.depth]
+
+    @property
+    def outputs(self) -> Shape:
+        """What the group passes on."""
+        return self.blocks[-1][1].outputs
+
+    @property
+    def parameters(self) -> int:
+        """Learned numbers."""
+        return sum(block.parameters for _, block in self.blocks)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one image."""
+        return sum(block.multiply_adds for _, block in self.blocks)
+
+    @property
+    def depth(self) -> int:
+        """Convolutions and linear layers along the main path."""
+        return sum(block.depth for _, block in self.blocks)
+
+
+def convolution(
+    inputs: Shape,
+    channels: int,
+    kernel: int,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+) -> Layer:
+    """Convolution padded so that it keeps the side, but for its stride."""
+    outputs = Shape(channels, -(-inputs.side // stride))
+    return Layer("convolution", inputs, outputs, kernel, stride, dilation, groups, bias)
+
+
+def linear(inputs: int, outputs: int) -> Layer:
+    """Fully connected layer, always with a bias."""
+    return Layer("linear", Shape(inputs, 1), Shape(outputs, 1), bias=True)

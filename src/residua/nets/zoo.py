@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, overload
 
 from residua.errors import UserError, unknown
-from residua.nets.plan import CONVOLUTIONS
+from residua.nets.expansion import CONVOLUTIONS
 from residua.nets.spec import AnySpec, Spec, VggSpec
 from residua.nets.values import checked
 

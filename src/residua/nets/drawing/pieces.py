@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from residua.nets.description import quantity
-from residua.nets.layers import Block, Chain, Kind, Layer
-from residua.nets.plan import Group, Plan
+from residua.nets.layers import Block, Chain, Group, Kind, Layer
+from residua.nets.plan import Plan
 from residua.nets.spec import GATED, Spec
 from residua.nets.zoo import title
 
