@@ -169,9 +169,9 @@ def _namesake(network: AnySpec) -> AnySpec:
 
 def title(network: AnySpec) -> str:
     """The network's name with what was changed: "resnet50 num_classes=10"."""
-    if not _namesake(network).name:
-        return network.name or "network"
-    return " ".join([network.name, *(f"{k}={_text(v)}" for k, v in changes(network).items())])
+    if network.name and not _namesake(network).name:
+        return network.name  # the user's own
+    return " ".join([network.name or "network", *(f"{k}={_text(v)}" for k, v in changes(network).items())])
 
 
 def _text(value: Any) -> str:

@@ -80,7 +80,7 @@ def picture(plan: Plan) -> Picture:
     """Choose what is shown of a network."""
     kinds = {layer.kind for _, block in plan.blocks for _, layer in block.main}
     return Picture(
-        title=title(plan.spec),
+        title=title(plan.spec) if plan.spec.name else "network",
         notes=tuple(_notes(plan)),
         image=plan.inputs.side,
         runs=tuple(_folded(plan)),
