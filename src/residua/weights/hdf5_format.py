@@ -161,18 +161,18 @@ class Hdf5:
 
     def _leaves(self, root: int) -> Iterator[int]:
         """Addresses of the leaves of a tree."""
+        self._once(root)
         open_ends = [root]
         while open_ends:
             address = open_ends.pop()
-            self._once(address)
             self._expect(address, TREE)
             level, count = self._numbers("<BH", address + 5)
-            children = [self._numbers("<Q", address + 32 + 16 * place)[0] for place in range(count)]
-            if level:
-                open_ends += children
-            else:
-                for child in children:
-                    self._once(child)
+            for place in range(address + 32, address + 32 + 16 * count, 16):
+                (child,) = self._numbers("<Q", place)
+                self._once(child)
+                if level:
+                    open_ends.append(child)
+                else:
                     yield child
 
     def _dataset(self, name: str, messages: Mapping[int, bytes]) -> Dataset:
@@ -203,18 +203,20 @@ class Hdf5:
 
 def _dtype(name: str, message: bytes) -> np.dtype[Any]:
     """Return NumPy's type for a message; two opaque bytes are Keras' bfloat16."""
-    kind, bits, sign, size = unpack_from("<BBBxI", message)
+    kind, bits, size = unpack_from("<BBxxI", message)
     order = ">" if bits & 1 else "<"
     match kind & 15:
         case Class.OPAQUE if size == 2:
             return np.dtype("V2")
         case Class.FIXED if size in (1, 2, 4, 8) and unpack_from("<HH", message, 8) == (0, 8 * size):
             return np.dtype(f"{order}{'i' if bits & 8 else 'u'}{size}")
-        case Class.FLOAT if bits | 1 == 0x21 and (sign, *unpack_from("<HH4BI", message, 8)) == FLOATS.get(
-            size
-        ):
+        case Class.FLOAT if bits | 1 == 0x21 and _float_bits(message) == FLOATS.get(size):
             return np.dtype(f"{order}f{size}")
     raise UserError(f"{name!r} in it holds no numbers")
+
+
+def _float_bits(message: bytes) -> tuple[int, ...]:
+    return message[2], *unpack_from("<HH4BI", message, 8)
 
 
 def _padded(size: int) -> int:
