@@ -1,8 +1,17 @@
 """What all tests share."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import settings
+
+# The other libraries read these while they are imported.
+os.environ["KERAS_BACKEND"] = "torch"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# One thread: networks this small are no faster on more, and on a busy machine threads wait for each other.
+torch.set_num_threads(1)
 
 settings.register_profile("same every time", deadline=None, derandomize=True)
 settings.load_profile("same every time")

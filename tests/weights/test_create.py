@@ -11,6 +11,8 @@ from residua import UserError
 from residua.weights import published as table
 from residua.weights.conversion import Asked, convert
 from residua.weights.download import file_sha256
+from residua.weights.layouts import LAYOUTS
+from residua.weights.metadata import Metadata
 
 
 @pytest.fixture
@@ -91,3 +93,17 @@ def test_offline_names_the_address_and_the_place(tmp_path: Path, monkeypatch: py
 def test_weights_that_nobody_published(name: str, weights: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         residua.create(name, weights=weights)
+
+
+def test_a_folder_says_itself_which_network_it_is(tmp_path: Path) -> None:
+    """Hugging Face's config.json states the stride's place, which no tensor shows."""
+    network = residua.create("resnet50_v1", num_classes=3)
+    layout = LAYOUTS["huggingface"]
+    tensors = layout.write(network.spec, network.state_dict())
+    layout.store(tmp_path / "folder", tensors, Metadata(spec=network.spec))
+    loaded = residua.create("resnet50_v1", weights=str(tmp_path / "folder"), num_classes=3)
+    assert all(
+        torch.equal(loaded.state_dict()[k], v) for k, v in network.state_dict().items() if "num" not in k
+    )
+    with pytest.raises(UserError, match="is resnet50_v1 num_classes=3, not resnet50 num_classes=3"):
+        residua.create("resnet50", weights=str(tmp_path / "folder"), num_classes=3)

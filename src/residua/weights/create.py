@@ -38,13 +38,17 @@ def create(network: str | AnySpec, /, *, weights: str | None = None, **fields: A
 
 def _load(built: Network | Vgg, wanted: AnySpec, weights: str) -> None:
     from residua.weights.convert import read
+    from residua.weights.layouts.base import inference
 
+    path = _file(wanted.name, weights)
     found = read(
-        _file(wanted.name, weights),
-        model=wanted.name or None,
+        path,
+        model=None if path.is_dir() else wanted.name or None,  # a folder says itself which network it is
         num_classes=wanted.num_classes,
         in_channels=wanted.in_channels,
     )
+    if path.is_dir() and inference(found.spec) != inference(wanted):
+        raise UserError(f"{path} is {title(found.spec)}, not {title(wanted)}.")
     try:
         built.load_state_dict(found.state)
     except RuntimeError as error:

@@ -75,8 +75,8 @@ class Model:
 
     def _predicted(self, images: Tensor, top: int) -> list[Prediction]:
         weight = next(self.network.parameters())
-        x = images.to(weight.device)
-        x = x.to(weight.dtype) if x.is_floating_point() else self._preprocessed(x).to(weight.dtype)
+        x = images if images.is_floating_point() else self._preprocessed(images)
+        x = x.to(weight.device, weight.dtype)
         if x.shape[1] != self.network.spec.in_channels:
             raise UserError(
                 f"images have {x.shape[1]} channels, the network takes {self.network.spec.in_channels}."
@@ -106,7 +106,7 @@ def preprocess(pixels: Tensor, rule: Preprocessing) -> Tensor:
     """Turn a batch of 8-bit pixels (N, channels, height, width) into a network's input."""
     if pixels.shape[1] != len(rule.mean):
         raise UserError(f"images have {pixels.shape[1]} channels, this model takes {rule.channels}.")
-    x = _squared(pixels.float(), rule)
+    x = _squared(pixels.cpu(), rule).float()  # 8-bit resizing, as Pillow does it, is the CPU's
     if rule.channels == "bgr":
         x = x.flip(1)
     shape = (1, -1, 1, 1)
@@ -121,10 +121,9 @@ def _squared(x: Tensor, rule: Preprocessing) -> Tensor:
         return _resized(x, rule.size, rule.size, rule)
     if rule.rule == "letterbox":
         part = rule.size / max(height, width)
-        x = _resized(x, max(1, round(height * part)), max(1, round(width * part)), rule)
-        return _filled(x, rule)
-    part = rule.resize / min(height, width)
-    x = _resized(x, max(rule.resize, int(height * part)), max(rule.resize, int(width * part)), rule)
+        return _filled(_resized(x, max(1, round(height * part)), max(1, round(width * part)), rule), rule)
+    short = min(height, width)
+    x = _resized(x, rule.resize * height // short, rule.resize * width // short, rule)
     top, left = (round((side - rule.size) / 2) for side in x.shape[2:])
     return x[:, :, top : top + rule.size, left : left + rule.size]
 
@@ -134,15 +133,14 @@ def _resized(x: Tensor, height: int, width: int, rule: Preprocessing) -> Tensor:
         return x
     smooth = rule.interpolation != "nearest"
     options: dict[str, Any] = {"antialias": rule.antialias} if smooth else {}
-    x = F.interpolate(x, (height, width), mode=rule.interpolation, **options)
-    return x.clamp_(0, 255).round_()
+    return F.interpolate(x, (height, width), mode=rule.interpolation, **options)
 
 
 def _filled(x: Tensor, rule: Preprocessing) -> Tensor:
     """Put an image into the middle of a square of mean colour."""
-    square = x.new_empty(*x.shape[:2], rule.size, rule.size)
+    square = torch.empty(*x.shape[:2], rule.size, rule.size)
     mean = rule.mean[::-1] if rule.channels == "bgr" else rule.mean
-    square[:] = x.new_tensor(mean).view(1, -1, 1, 1) / rule.scale
+    square[:] = torch.tensor(mean).view(1, -1, 1, 1) / rule.scale
     top, left = (rule.size - x.shape[2]) // 2, (rule.size - x.shape[3]) // 2
     square[:, :, top : top + x.shape[2], left : left + x.shape[3]] = x
     return square

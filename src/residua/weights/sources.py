@@ -106,6 +106,7 @@ READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     ".bin": pickled.read,
     ".tar": pickled.read,  # `checkpoint.pth.tar` is a habit, not an archive
     ".h5": _keras,
+    ".hdf5": _keras,
     ".keras": _keras,
     ".npz": _npz,
     ".ckpt": _checkpoint,
