@@ -250,13 +250,13 @@ def rule(text: str) -> Preprocessing | None:
 
 
 def assert_same_pixels(processor: Any, rule: Preprocessing) -> None:
-    """Compare the inputs of a network, where Pillow rounds once more than we do."""
+    """Compare inputs: PyTorch's resizing differs from Pillow's in one value of 200, by 2 at most."""
     wanted = torch.from_numpy(np.asarray(processor(PHOTO, return_tensors="np")["pixel_values"]))
     found = preprocess(torch.from_numpy(PHOTO).permute(2, 0, 1)[None], rule)
     assert found.shape == wanted.shape
-    step = 1.01 * rule.scale / torch.tensor(rule.std).view(1, 3, 1, 1)
+    step = 2.01 * rule.scale / torch.tensor(rule.std).view(1, 3, 1, 1)
     assert bool(((found - wanted).abs() <= step).all())
-    assert (found - wanted).abs().mean() < 0.25 * step.mean()
+    assert (found - wanted).abs().mean() < 0.005 * step.mean()
 
 
 PROCESSORS = [

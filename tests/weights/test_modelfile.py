@@ -318,7 +318,7 @@ def test_preprocessing_always_gives_the_networks_size(
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(("height", "width"), [(300, 400), (107, 1498), (500, 375)])
 def test_resizing_is_pillows(interpolation: Any, height: int, width: int) -> None:
-    """A photo of noise, the worst case: hardly a value differs from Pillow's, and none by more than 1."""
+    """A photo of noise, the worst case: hardly a value differs from Pillow's, and none by more than 2."""
     from PIL import Image
 
     from residua.weights.model import preprocess
@@ -332,7 +332,7 @@ def test_resizing_is_pillows(interpolation: Any, height: int, width: int) -> Non
     left, top = (round((side - 224) / 2) for side in size)
     crop = torch.tensor(list(resized.crop((left, top, left + 224, top + 224)).tobytes())).view(224, 224, 3)
     difference = (preprocess(pixels.movedim(-1, 0)[None], rule)[0].movedim(0, -1) - crop).abs()
-    assert difference.max() <= 1 and (difference > 0).float().mean() < 0.01
+    assert difference.max() <= 2 and (difference > 0).float().mean() < 0.01
 
 
 def test_what_is_unknown_refuses_photos_but_not_tensors() -> None:
