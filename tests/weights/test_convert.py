@@ -13,9 +13,12 @@ from torch import Tensor
 import residua
 from residua import UserError
 from residua.nets.spec import AnySpec
+from residua.weights.conversion import Asked, convert
 from residua.weights.convert import Converted, read
 from residua.weights.layouts import LAYOUTS
 from residua.weights.layouts.base import Layout, Match
+from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Provenance
+from residua.weights.model import Model
 
 SMALL: dict[str, Any] = {"num_classes": 3}
 
@@ -295,6 +298,10 @@ def test_convert_on_the_command_line(network: Any, tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (["--in-channels", "0"], "in_channels=0 is not valid"),
+        (["--in-channels", "999999999"], "at most 64"),
+        (["--drop-background"], "is for TF-Slim's networks"),
+        (["--ignore", "nomatch*"], "--ignore 'nomatch*' matches no tensor"),
+        (["--to", "torchvision", "--out", "w.pth"], "is the source itself"),
         (["--num-classes", "0"], "num_classes=0 is not valid"),
         (["--to", "tochvision"], "unknown layout 'tochvision': did you mean torchvision"),
         (["--layout", "x"], "unknown layout 'x'"),
@@ -303,7 +310,7 @@ def test_convert_on_the_command_line(network: Any, tmp_path: Path) -> None:
         (["--classes", "nowhere.txt"], "nowhere.txt"),
         (["--model", "resnet34"], "nearest to resnet34"),
         (["--ema"], "no averaged copy"),
-        (["--drop-background", "--out", "there.xyz"], "there.xyz"),
+        (["--out", "there.xyz"], "there.xyz"),
         (["--to", "torchvision", "--out", "there.bin"], "no file type of torchvision"),
         (["--out", "/nowhere/m.safetensors"], "/nowhere/m.safetensors cannot be written"),
     ],
@@ -314,7 +321,58 @@ def test_mistakes_in_a_conversion(words: list[str], sentence: str, network: Any,
     from residua.cli import app
 
     source = saved(network, tmp_path / "w.pth")
+    words = [str(source) if word == "w.pth" else word for word in words]
     command = ["convert", str(source), "--out", str(tmp_path / "m.safetensors"), *words]
     done = CliRunner().invoke(app, command)
     assert isinstance(done.exception, UserError) and sentence in str(done.exception), done.exception
     assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_a_model_file_keeps_what_it_says(network: Any, tmp_path: Path) -> None:
+    """From model file to model file: temperature, origin, classes; accuracy while it still holds."""
+    accuracy = Accuracy(top1=70.0)
+    stated = Metadata(
+        spec=network.spec,
+        classes=tuple(ClassEntry(id=name, name=name) for name in "abc"),
+        provenance=Provenance(source="there", layout="torchvision", recipe="mine", steps=("one",)),
+        accuracy=accuracy,
+        temperature=2.5,
+    )
+    residua.save(Model(network, stated), tmp_path / "M.SAFETENSORS")
+    again = convert(str(tmp_path / "M.SAFETENSORS"), tmp_path / "again.safetensors", Asked(num_classes=3))
+    assert again == stated
+    prepared = convert(
+        str(tmp_path / "M.SAFETENSORS"), tmp_path / "p.safetensors", Asked(preprocess="imagenet")
+    )
+    assert prepared.accuracy is None and prepared.temperature == 2.5
+    gray = convert(str(tmp_path / "M.SAFETENSORS"), tmp_path / "gray.safetensors", Asked(in_channels=1))
+    assert (gray.accuracy, gray.temperature) == (None, None) and gray.provenance.steps[0] == "one"
+
+
+def test_create_takes_a_model_file_only_for_what_it_is(tmp_path: Path) -> None:
+    path = residua.save(residua.create("resnet50_v1", num_classes=2), tmp_path / "v1.safetensors")
+    assert residua.create("resnet50_v1", weights=str(path), num_classes=2)
+    with pytest.raises(UserError, match="is resnet50_v1 num_classes=2, not resnet50 num_classes=2"):
+        residua.create("resnet50", weights=str(path), num_classes=2)
+
+
+@pytest.mark.parametrize(
+    "odd", ["integer key", "bytes key", "sparse", "meta", "complex", "quantized", "nested"]
+)
+@pytest.mark.filterwarnings("ignore:.*(nested tensors|quantize|Sparse).*")
+def test_odd_tensors_are_refused(odd: str, network: Any, tmp_path: Path) -> None:
+    state: dict[Any, Any] = dict(network.state_dict())
+    key: Any = {"integer key": 1, "bytes key": b"fc.bias"}.get(odd, "fc.bias")
+    bias = state["fc.bias"]
+    made: dict[str, Any] = {
+        "sparse": lambda: bias.to_sparse(),
+        "meta": lambda: bias.to("meta"),
+        "complex": lambda: bias.to(torch.complex64),
+        "quantized": lambda: torch.quantize_per_tensor(bias, 0.1, 0, torch.quint8),
+        "nested": lambda: torch.nested.nested_tensor([bias, bias[:1]]),
+    }
+    state[key] = made[odd]() if odd in made else bias
+    torch.save(state, tmp_path / "odd.pth")
+    with pytest.raises(UserError, match="is refused: ") as error:
+        read(tmp_path / "odd.pth")
+    assert "\n" not in str(error.value)

@@ -284,14 +284,22 @@ def test_dropping_the_background_leaves_the_other_classes_as_they_are(
 @pytest.mark.parametrize(
     ("kept", "sentence"), [(0, "the file has no classifier"), (1, "the classifier has 1 class")]
 )
-def test_no_background_to_drop(tmp_path: Path, kept: int, sentence: str) -> None:
-    state = create("tiny_resnet").state_dict()
-    state["fc.weight"], state["fc.bias"] = state["fc.weight"][:kept], state["fc.bias"][:kept]
-    if not kept:
-        del state["fc.weight"], state["fc.bias"]
-    torch.save(state, tmp_path / "model.pth")
+def test_no_background_to_drop(
+    slim50: tuple[int, Variables, Path], tmp_path: Path, kept: int, sentence: str
+) -> None:
+    variables = {name: value for name, value in slim50[1].items() if kept or "/logits/" not in name}
+    for name in variables:
+        if "/logits/" in name:
+            variables[name] = variables[name][..., :kept]
+    write_npz(tmp_path / "model.npz", variables)
     with pytest.raises(UserError, match=rf"^there is no background class to drop: {sentence}\.$"):
-        read(tmp_path / "model.pth", model="tiny_resnet", num_classes=3, drop_background=True)
+        read(tmp_path / "model.npz", num_classes=3, drop_background=True)
+
+
+def test_no_other_librarys_first_class_is_a_background(tmp_path: Path) -> None:
+    torch.save(create("tiny_resnet").state_dict(), tmp_path / "model.pth")
+    with pytest.raises(UserError, match="--drop-background is for TF-Slim's networks"):
+        read(tmp_path / "model.pth", model="tiny_resnet", drop_background=True)
 
 
 # What a training leaves in its checkpoints.

@@ -32,7 +32,7 @@ def convert(
     ema: Annotated[bool, typer.Option(help="Take the averaged copy, if there are two.")] = False,
     preprocess: Annotated[
         str | None,
-        typer.Option(help="imagenet, imagenet-v2, keras-v1, keras-v2, slim-v1, slim-v2, cifar or JSON."),
+        typer.Option(help="imagenet, imagenet-v2, keras-v1/-v2, slim-v1/-v2, cifar or a JSON file."),
     ] = None,
     classes: Annotated[str | None, typer.Option(help="File of class names, one a line.")] = None,
     json: Json = False,
@@ -56,7 +56,7 @@ def convert(
     metadata = run(source, out, asked, to, show_progress)
     if json:
         return typer.echo(json_format.dumps({"out": str(out), **json_format.loads(metadata.to_json())}))
-    for line in summary(metadata):
+    for line in summary(metadata, to):
         typer.echo(line)
     return typer.echo(f"written to {out}")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from residua import __version__
 from residua.errors import UserError, unknown
+from residua.nets.zoo import title
 from residua.weights.classes import read_classes
 from residua.weights.convert import Converted, read
 from residua.weights.download import fetch, fetch_repository
@@ -44,6 +45,7 @@ def convert(
     if to not in LAYOUTS:
         raise unknown("layout", to, LAYOUTS)
     path = located(source, progress)
+    check_is_new(out, path)
     converted = read(
         path,
         model=asked.model,
@@ -55,7 +57,7 @@ def convert(
         ema=asked.ema,
     )
     metadata = described(source, converted, asked)
-    if to == "residua" and out.suffix == ".safetensors":
+    if to == "residua" and out.suffix.lower() == ".safetensors":
         write_model(out, converted.state, metadata)
     else:
         layout = LAYOUTS[to]
@@ -80,23 +82,35 @@ def located(source: str, progress: Progress | None = None) -> Path:
 def described(source: str, converted: Converted, asked: Asked) -> Metadata:
     """Say what is known of the weights: by the source, by the hash of a published file, or by the user."""
     classes, preprocessing, accuracy = _known(converted)
-    if converted.spec.num_classes != len(classes or ()) or asked.num_classes is not None:
-        classes, accuracy = None, None
+    if asked.drop_background and classes:
+        classes = classes[1:]
+    if any(step.startswith("replaced the classifier") for step in converted.steps):
+        classes = None
+    if converted.steps or asked.preprocess or asked.model:
+        accuracy = None  # it was measured on something else
     if preprocessing and len(preprocessing.mean) != converted.spec.in_channels:
-        preprocessing, accuracy = None, None
+        preprocessing = None
     if asked.classes:
         classes = read_classes(Path(asked.classes))
     if asked.preprocess:
         preprocessing = preset(asked.preprocess)
-    provenance = Provenance(
-        source=source, layout=converted.layout, steps=converted.steps, software=f"residua {__version__}"
-    )
     return Metadata(
         spec=converted.spec,
         classes=classes,
         preprocessing=preprocessing,
-        provenance=provenance,
+        provenance=_provenance(source, converted),
         accuracy=accuracy,
+        temperature=converted.stated.temperature if converted.stated and not converted.steps else None,
+    )
+
+
+def _provenance(source: str, converted: Converted) -> Provenance:
+    """Where the weights come from; a model file goes on with what it says of that."""
+    if converted.stated:
+        old = converted.stated.provenance
+        return replace(old, steps=(*old.steps, *converted.steps))
+    return Provenance(
+        source=source, layout=converted.layout, steps=converted.steps, software=f"residua {__version__}"
     )
 
 
@@ -115,25 +129,26 @@ def _known(
     return (*LAYOUTS[converted.layout].metadata(source), None)
 
 
-def summary(metadata: Metadata) -> list[str]:
+def summary(metadata: Metadata, to: str) -> list[str]:
     """Say in a few lines what a conversion gave."""
-    from residua.nets.zoo import title
-
     provenance = metadata.provenance
-    if metadata.preprocessing is None or metadata.classes is None:
-        missing = " and ".join(
-            name
-            for name, value in (("preprocessing", metadata.preprocessing), ("class names", metadata.classes))
-            if value is None
-        )
-        advice = f"{missing} unknown: photos cannot be predicted until --preprocess and --classes say them"
-    else:
-        advice = f"{len(metadata.classes)} named classes, preprocessing known"
-    return [
-        f"{title(metadata.spec)}, read in the layout {provenance.layout}",
-        *provenance.steps,
-        advice,
-    ]
+    read_as = f", read in the layout {provenance.layout}" if provenance.layout else ""
+    return [f"{title(metadata.spec)}{read_as}", *provenance.steps, _advice(metadata, to)]
+
+
+def _advice(metadata: Metadata, to: str) -> str:
+    if to == "huggingface":
+        return "classes and preprocessing are written as far as Hugging Face's files can say them"
+    if to != "residua":
+        return f"{to} has no place for classes and preprocessing: only weights are written"
+    missing = {"preprocessing": "--preprocess", "class names": "--classes"}
+    known = {"preprocessing": metadata.preprocessing, "class names": metadata.classes}
+    unknown_ones = [name for name, value in known.items() if value is None]
+    if not unknown_ones:
+        return f"{len(metadata.classes or ())} named classes, preprocessing known"
+    options = " and ".join(missing[name] for name in unknown_ones)
+    said = "says it" if len(unknown_ones) == 1 else "say them"
+    return f"{' and '.join(unknown_ones)} unknown: photos cannot be predicted until {options} {said}"
 
 
 def check_is_new(out: Path, source: Path) -> None:

@@ -21,6 +21,7 @@ from residua.weights.metadata import Metadata
 from residua.weights.modelfile import inspect, is_model_file
 from residua.weights.sources import Source, read_source
 
+MOST_CHANNELS = 64
 SHOWN = 8  # names of tensors in an error
 
 
@@ -52,6 +53,9 @@ def read(
     stated = inspect(path) if is_model_file(path) else None
     found = read_source(path, ema)
     ignored = [key for key in found.tensors if any(fnmatchcase(key, pattern) for pattern in ignore)]
+    idle = [p for p in ignore if not any(fnmatchcase(key, p) for key in found.tensors)]
+    if idle:
+        raise UserError(f"--ignore {idle[0]!r} matches no tensor of {path}.")
     found = replace(found, tensors={k: v for k, v in found.tensors.items() if k not in ignored})
     _refuse_broken_numbers(found)
     if stated and model is None and layout == "auto":
@@ -60,7 +64,8 @@ def read(
         match = _recognised(found, model, layout, num_classes is not None)
     state = match.layout.read(match.spec, found.tensors)
     steps = [*found.notes, *(f"ignored {key}" for key in ignored)]
-    spec, state = _adapted(match.spec, state, steps, num_classes, in_channels, drop_background)
+    whose = stated.provenance.layout if stated else match.layout.name
+    spec, state = _adapted(match.spec, state, steps, num_classes, in_channels, drop_background, whose)
     return Converted(spec, _whole(spec, state), match.layout.name, tuple(steps), found, stated)
 
 
@@ -151,9 +156,12 @@ def _adapted(
     num_classes: int | None,
     in_channels: int | None,
     drop_background: bool,
+    layout: str,
 ) -> tuple[AnySpec, dict[str, Tensor]]:
     """Do what was asked for by name, and write it down."""
     first, last = _ends(spec)
+    if drop_background and layout != "slim":
+        raise UserError("--drop-background is for TF-Slim's networks: no other's class 0 is the background.")
     if drop_background:
         spec, state = _without_background(spec, state, last)
         steps.append("dropped the background class")
@@ -166,6 +174,10 @@ def _adapted(
         steps.append(f"replaced the classifier by a new one of {num_classes} classes")
     if in_channels is not None and in_channels != spec.in_channels:
         spec = spec.edit(in_channels=in_channels)
+        if in_channels > MOST_CHANNELS:
+            raise UserError(
+                f"in_channels={in_channels} is not valid: at most {MOST_CHANNELS} are adapted to."
+            )
         state[f"{first}.weight"] = _stem_for(state[f"{first}.weight"], in_channels, steps)
     return spec, state
 

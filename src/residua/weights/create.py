@@ -39,15 +39,17 @@ def create(network: str | AnySpec, /, *, weights: str | None = None, **fields: A
 def _load(built: Network | Vgg, wanted: AnySpec, weights: str) -> None:
     from residua.weights.convert import read
     from residua.weights.layouts.base import inference
+    from residua.weights.modelfile import is_model_file
 
     path = _file(wanted.name, weights)
+    says_itself = path.is_dir() or is_model_file(path)
     found = read(
         path,
-        model=None if path.is_dir() else wanted.name or None,  # a folder says itself which network it is
+        model=None if says_itself else wanted.name or None,
         num_classes=wanted.num_classes,
         in_channels=wanted.in_channels,
     )
-    if path.is_dir() and inference(found.spec) != inference(wanted):
+    if says_itself and inference(found.spec) != inference(wanted):
         raise UserError(f"{path} is {title(found.spec)}, not {title(wanted)}.")
     try:
         built.load_state_dict(found.state)

@@ -53,7 +53,7 @@ def write_model(path: Path, state: dict[str, Tensor], metadata: Metadata) -> Non
 
 def is_model_file(path: Path) -> bool:
     """Whether a file says that it is one of ours."""
-    if path.suffix != ".safetensors" or not path.is_file():
+    if path.suffix.lower() != ".safetensors" or not path.is_file():
         return False
     with open_safely(path) as tensors:
         return KEY in (tensors.metadata() or {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ def read(path: Path) -> dict[str, Any]:
     elif not start.startswith(PICKLE):
         raise UserError(f"{path} is not a PyTorch file: it begins as none of them does.")
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of kinds of tensors that are refused below
+            data = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a hostile file provokes
         raise UserError(f"{path} is refused: {_reason(error)}.") from None
     if not isinstance(data, dict):
@@ -62,15 +65,13 @@ def _refuse_bombs(path: Path, size: int) -> None:
 
 def _refuse_views(data: Any, path: Path, size: int) -> None:
     """A few bytes can claim to be a huge tensor by strides of 0."""
-    claimed, open_ends, seen = 0, [data], 0
+    claimed, open_ends, seen = 0, [data], set[int]()
     while open_ends:
         value = open_ends.pop()
-        seen += 1
         if isinstance(value, Tensor):
             claimed += value.numel() * value.element_size()
-        elif isinstance(value, dict):
-            open_ends += value.values()
-        elif isinstance(value, (list, tuple)):
-            open_ends += value
-        if claimed > 4 * size or seen > 10_000_000:
+        elif isinstance(value, (dict, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            open_ends += value.values() if isinstance(value, dict) else value
+        if claimed > 4 * size:
             raise UserError(f"{path} is refused: its tensors claim more numbers than the file holds.")

@@ -26,12 +26,14 @@ def preset(name: str) -> Preprocessing:
     if name in PRESETS:
         return PRESETS[name]
     path = Path(name)
-    if not path.is_file():
+    if len(name) > 4000 or not path.is_file():
         raise UserError(
             f"unknown preprocessing {name!r}: name one of {', '.join(PRESETS)}, or a JSON file of its fields."
         )
+    if path.stat().st_size > 1_000_000:
+        raise UserError(f"{name} is too large for a preprocessing.")
     try:
-        data = json.loads(path.read_text(encoding="utf-8")[:1_000_000])
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         raise UserError(f"{name} is not JSON.") from None
     return Preprocessing.from_json(data)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from residua.errors import UserError
@@ -39,8 +40,8 @@ def read_source(path: Path, ema: bool = False) -> Source:
     if reader is None:
         known = ", ".join(sorted(READERS))
         raise UserError(f"{path} is not a weights file that Residua knows by its ending: known are {known}.")
-    tensors, notes = unwrapped(reader(path), path, ema)
-    return Source(path, tensors, notes=notes)
+    tensors, notes = unwrapped(_plain_names(reader(path), path), path, ema)
+    return Source(path, _plain_tensors(tensors, path), notes=notes)
 
 
 def _kind(path: Path) -> str:
@@ -56,7 +57,7 @@ def _folder(path: Path) -> Source:
     preprocessor = path / "preprocessor_config.json"
     return Source(
         path,
-        _safetensors(weights),
+        _plain_tensors(_safetensors(weights), path),
         config=_json(path / "config.json"),
         preprocessor=_json(preprocessor) if preprocessor.is_file() else {},
     )
@@ -113,6 +114,11 @@ READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     ".index": _checkpoint,
 }
 
+KINDS = {
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+}
+
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
 EMA_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema", "ema_model")
 PREFIXES = ("module.", "_orig_mod.", "model.", "ema_model.")
@@ -155,6 +161,23 @@ def _unprefixed(tensors: dict[str, Tensor], notes: list[str]) -> dict[str, Tenso
     while prefix := next((p for p in PREFIXES if tensors and all(k.startswith(p) for k in tensors)), None):
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
         notes.append(f"took the prefix {prefix!r} off all names")
+    return tensors
+
+
+def _plain_names(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Refuse dictionaries whose names are no text, at the depth where weights are."""
+    levels = [data, *(value for value in data.values() if isinstance(value, dict))]
+    if odd := [key for level in levels for key in level if not isinstance(key, str)]:
+        raise UserError(f"{path} is refused: it names an entry {odd[0]!r}, and names are text.")
+    return data
+
+
+def _plain_tensors(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Refuse kinds of tensors that no weights have: sparse, nested, quantized, complex, without values."""
+    for name, tensor in tensors.items():
+        plain = tensor.layout == torch.strided and not tensor.is_nested and not tensor.is_quantized
+        if not plain or tensor.device.type != "cpu" or tensor.dtype not in KINDS:
+            raise UserError(f"{path} is refused: {name!r} is a kind of tensor that no weights are.")
     return tensors
 
 

@@ -16,7 +16,7 @@ from residua.errors import UserError
 from residua.nets.layers import Layer
 from residua.nets.plan import Plan, plan
 from residua.nets.spec import AnySpec, VggSpec
-from residua.nets.zoo import NAMES, spec
+from residua.nets.zoo import NAMES, spec, title
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
 from residua.weights.sources import Source
 from residua.weights.tensorfile import replacing, write_tensors
@@ -179,13 +179,16 @@ class Layout(ABC):
     def write(self, network: AnySpec, state: Tensors) -> dict[str, Tensor]:
         """Turn a state dict of ours into their tensors."""
         if not self.expresses(network):
-            raise UserError(f"{self.name} has no network like {network.name or 'this one'}.")
+            have = ", ".join(self.members)
+            raise UserError(
+                f"{self.name} has no network like {title(network)}: what it has computes like {have}."
+            )
         return {row.theirs: row.axes.there(state[row.ours]).contiguous() for row in self.rows(plan(network))}
 
     def store(self, path: Path, tensors: dict[str, Tensor], metadata: Metadata) -> None:
         """Write their tensors in a file type that the library reads."""
         del metadata
-        if path.suffix not in self.suffixes:
+        if path.suffix.lower() not in self.suffixes:
             raise UserError(f"{path} is no file type of {self.name}: valid are {', '.join(self.suffixes)}.")
         if path.suffix == ".safetensors":
             write_tensors(path, tensors)
