@@ -147,8 +147,7 @@ def _advice(metadata: Metadata, to: str) -> str:
     if not unknown_ones:
         return f"{len(metadata.classes or ())} named classes, preprocessing known"
     options = " and ".join(missing[name] for name in unknown_ones)
-    said = "says it" if len(unknown_ones) == 1 else "say them"
-    return f"{' and '.join(unknown_ones)} unknown: photos cannot be predicted until {options} {said}"
+    return f"{' and '.join(unknown_ones)} unknown: photos cannot be predicted before {options}"
 
 
 def check_is_new(out: Path, source: Path) -> None:
