@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,17 @@ from residua.nets.spec import AnySpec, Spec
 from residua.weights.layouts.base import tensors_of
 from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Preprocessing, Provenance
 from residua.weights.model import Model
-from residua.weights.tensorfile import FLOATS, KEY, is_whole, open_safely, read_into, stated_digest, write
+from residua.weights.tensorfile import (
+    FLOATS,
+    KEY,
+    Stated,
+    is_whole,
+    open_safely,
+    read_into,
+    stated_digest,
+    stated_tensors,
+    write,
+)
 
 
 def save(
@@ -90,13 +100,13 @@ def _stated(file: Path) -> Metadata:
             raise UserError(f"{file} is no model file of Residua: `residua convert` makes one of it.")
         try:
             metadata = Metadata.from_json(stated[KEY])
-            _check_tensors(metadata.spec, {name: tensors.get_slice(name) for name in tensors.keys()})  # noqa: SIM118
+            _check_tensors(metadata.spec, stated_tensors(tensors))
         except UserError as error:
             raise UserError(f"{file} is not a valid model file: {error}") from None
     return metadata
 
 
-def _check_tensors(spec: AnySpec, tensors: dict[str, object]) -> None:
+def _check_tensors(spec: AnySpec, tensors: Mapping[str, Stated]) -> None:
     """Every tensor of the network is there in its shape, and no other; nothing is planned beyond the file."""
     units = sum(spec.units if isinstance(spec, Spec) else spec.convolutions)
     if units > len(tensors):
@@ -110,10 +120,9 @@ def _check_tensors(spec: AnySpec, tensors: dict[str, object]) -> None:
         verb = "lacks" if odd[0] in wanted else "has an unknown"
         raise UserError(f"it {verb} tensor {odd[0]!r} ({len(odd)} in all).")
     for name, shape in wanted.items():
-        found = tensors[name]
-        if tuple(found.get_shape()) != shape:  # type: ignore[attr-defined]
-            raise UserError(f"tensor {name!r} is {tuple(found.get_shape())}, the spec asks for {shape}.")  # type: ignore[attr-defined]
-        kind = found.get_dtype()  # type: ignore[attr-defined]
+        found, kind = tensors[name]
+        if found != shape:
+            raise UserError(f"tensor {name!r} is {found}, the spec asks for {shape}.")
         if kind not in (("I64",) if name.endswith("num_batches_tracked") else FLOATS):
             raise UserError(f"tensor {name!r} has the type {kind}, which no weights have.")
 

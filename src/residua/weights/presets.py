@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from residua.errors import UserError
 from residua.weights.metadata import Preprocessing
+from residua.weights.sources import read_json
 
 CAFFE_BGR = (103.939, 116.779, 123.68)
 
@@ -30,10 +30,4 @@ def preset(name: str) -> Preprocessing:
         raise UserError(
             f"unknown preprocessing {name!r}: name one of {', '.join(PRESETS)}, or a JSON file of its fields."
         )
-    if path.stat().st_size > 1_000_000:
-        raise UserError(f"{name} is too large for a preprocessing.")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        raise UserError(f"{name} is not JSON.") from None
-    return Preprocessing.from_json(data)
+    return Preprocessing.from_json(read_json(path))

@@ -58,12 +58,13 @@ def _folder(path: Path) -> Source:
     return Source(
         path,
         _plain_tensors(_safetensors(weights), path),
-        config=_json(path / "config.json"),
-        preprocessor=_json(preprocessor) if preprocessor.is_file() else {},
+        config=read_json(path / "config.json"),
+        preprocessor=read_json(preprocessor) if preprocessor.is_file() else {},
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of a bounded size."""
     if path.stat().st_size > 10_000_000:
         raise UserError(f"{path} is too large for a configuration.")
     try:

@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -41,6 +41,19 @@ def open_safely(path: Path) -> safe_open:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} is not a valid safetensors file: {_plain(error)}.") from None
+
+
+class Stated(NamedTuple):
+    """What a header says of a tensor."""
+
+    shape: tuple[int, ...]
+    kind: str
+
+
+def stated_tensors(file: Any) -> dict[str, Stated]:
+    """Return the shapes and types of all tensors of what `open_safely` opened, without reading any."""
+    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    return {name: Stated(tuple(each.get_shape()), each.get_dtype()) for name, each in slices.items()}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -109,13 +109,15 @@ def _described(config: Mapping[str, Any], count: int) -> Spec:
     if sum(said["depths"]) > count:  # nothing is planned beyond the file
         raise UserError(f"depths={said['depths']} is not valid for a file of {count} tensors.")
     labels = given.get("id2label")
-    stride_place = ("1x1" if said["downsample_in_bottleneck"] else "3x3") if expansion > 1 else None
+    stride_place: Literal["1x1", "3x3"] | None = None
+    if said["layer_type"] == "bottleneck":
+        stride_place = "1x1" if said["downsample_in_bottleneck"] else "3x3"
     return Spec(
         unit=said["layer_type"],
         units=said["depths"],
         widths=tuple(size // expansion for size in said["hidden_sizes"]),
         stem_width=said["embedding_size"],
-        stride_place=stride_place,  # type: ignore[arg-type]
+        stride_place=stride_place,
         num_classes=len(labels) if isinstance(labels, dict) else said["num_labels"],
         in_channels=said["num_channels"],
     )
