@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "residua"
-ROOMS = ("errors", "nets", "weights", "data", "judging", "training", "deploy", "lab", "serving", "cli")
-FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.name == "errors.py")
+FLOORS = ("errors", "files")
+ROOMS = (*FLOORS, "nets", "weights", "data", "judging", "training", "deploy", "lab", "serving", "cli")
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem in FLOORS)
 
 
 def imports(path: Path) -> set[str]:

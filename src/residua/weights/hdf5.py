@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from residua.errors import UserError
+from residua.files import replacing
 from residua.weights.hdf5_format import Content, Dataset, Hdf5, Place
-from residua.weights.tensorfile import replacing
 
 MEMBER = "model.weights.h5"
 COUNTED = ("layers", "_layer_checkpoint_dependencies")  # groups of the newer format, since 2.13 and in 2.12

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import re
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -18,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from residua.errors import UserError
+from residua.files import replacing
 
 HEADER_LIMIT = 10_000_000
 KEY, DIGEST = "residua", "sha256"
@@ -67,7 +65,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         # One key alone: safetensors writes several in an order that differs from run to run.
-        save_file(own, temporary, {KEY: f'{{"{DIGEST}":"{NO_DIGEST}",{metadata.removeprefix("{")}'})
+        _save(own, temporary, {KEY: f'{{"{DIGEST}":"{NO_DIGEST}",{metadata.removeprefix("{")}'})
         with temporary.open("r+b") as file:
             header = file.read(int.from_bytes(file.read(8), "little"))
             file.seek(8 + header.index(NO_DIGEST.encode()))
@@ -77,36 +75,14 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write plain safetensors for other libraries, whole or not at all."""
     with replacing(path) as temporary:
-        save_file(dict(tensors), temporary, {"format": "pt"})
+        _save(dict(tensors), temporary, {"format": "pt"})
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside the path, and put it in the path's place once it is on the disk."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     try:
-        try:
-            temporary.touch()
-            permissions = temporary.stat().st_mode  # the user's; safetensors would make the file private
-            yield temporary
-            temporary.chmod(permissions)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        except (OSError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or _plain(error)
-            raise UserError(f"{path} cannot be written: {reason}.") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:  # a full disk, mostly
+        raise OSError(_plain(error)) from None
 
 
 def is_whole(path: Path) -> bool:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from residua.errors import UserError
-from residua.weights.tensorfile import replacing
+from residua.files import replacing
 
 LIMIT = 4 << 30  # bytes that an archive may unpack to
 RATIO = 100  # and how many times its own size: trained numbers hardly shrink

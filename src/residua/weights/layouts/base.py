@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from residua.errors import UserError
+from residua.files import replacing
 from residua.nets.layers import Layer
 from residua.nets.plan import Plan, plan
 from residua.nets.spec import AnySpec, VggSpec
 from residua.nets.zoo import NAMES, spec, title
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
 from residua.weights.sources import Source
-from residua.weights.tensorfile import replacing, write_tensors
+from residua.weights.tensorfile import write_tensors
 
 Shape = tuple[int, ...]
 Tensors = Mapping[str, Tensor]
