@@ -22,7 +22,7 @@ from residua.nets.zoo import spec
 from residua.weights.convert import Converted, read
 from residua.weights.layouts.huggingface import HuggingFace
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
-from residua.weights.model import preprocess
+from residua.weights.preprocessing import preprocess
 from residua.weights.sources import Source, read_source
 
 CASES: dict[str, dict[str, Any]] = {

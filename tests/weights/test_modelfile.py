@@ -287,7 +287,7 @@ def test_predictions_are_typed_and_calibrated(file: Path) -> None:
 
 
 def test_pixels_go_through_the_preprocessing(file: Path) -> None:
-    from residua.weights.model import preprocess
+    from residua.weights.preprocessing import preprocess
 
     pixels = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     rule = Preprocessing(size=8, resize=8)
@@ -308,7 +308,7 @@ def test_pixels_go_through_the_preprocessing(file: Path) -> None:
 def test_preprocessing_always_gives_the_networks_size(
     height: int, width: int, rule: Any, interpolation: Any, channels: Any
 ) -> None:
-    from residua.weights.model import preprocess
+    from residua.weights.preprocessing import preprocess
 
     chosen = Preprocessing(size=8, resize=10, rule=rule, interpolation=interpolation, channels=channels)
     x = preprocess(torch.full((1, 3, height, width), 255, dtype=torch.uint8), chosen)
@@ -321,7 +321,7 @@ def test_resizing_is_pillows(interpolation: Any, height: int, width: int) -> Non
     """A photo of noise, the worst case: hardly a value differs from Pillow's, and none by more than 2."""
     from PIL import Image
 
-    from residua.weights.model import preprocess
+    from residua.weights.preprocessing import preprocess
 
     rule = Preprocessing(interpolation=interpolation, scale=1, mean=(0, 0, 0), std=(1, 1, 1))
     pixels = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from residua import __version__
-from residua.cli import nets, weights
+from residua.cli import data, nets, weights
 from residua.errors import UserError
 
 USER_ERROR, INTERNAL_ERROR = 2, 70
@@ -27,6 +27,8 @@ app.command()(nets.describe)
 app.command()(weights.convert)
 app.command()(weights.inspect)
 app.command()(weights.weights)
+app.command()(data.check)
+app.command()(data.pack)
 app.command()(nets.demo)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from residua.nets.description import describe, group_layers, quantity
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 WIDE = 1000  # columns for a pipe or a file, where nothing may be cut
 
 
-def show(table: Table) -> None:
+def show(what: RenderableType) -> None:
     """Print to standard output, uncut where that is not a terminal."""
-    Console(width=None if sys.stdout.isatty() else WIDE, highlight=False).print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE, highlight=False).print(what)
 
 
 def models(rows: Iterable[dict[str, Any]]) -> Table:

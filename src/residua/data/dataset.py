@@ -39,7 +39,7 @@ class Pictures(Protocol):
         """Decode a picture wholly and say what it is; a bad one raises `BadImageError`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """Something in a folder that is no picture of the data, and why."""
 
@@ -58,7 +58,7 @@ class Data:
     labels: NDArray[np.int32]
     parts: NDArray[np.int8]  # place in PARTS, or UNSPLIT
     pictures: Pictures
-    groups: Sequence[str] | None = None  # pictures of one group never part
+    groups: Sequence[str] | None = None  # pictures of one group never part; "" is no group
     skipped: tuple[Skipped, ...] = ()
     origin: NDArray[np.int64] | None = None  # each picture's place in `pictures`, where some are left out
 

@@ -78,6 +78,16 @@ class Preprocessing(_Record):
         if not all(value > 0 for value in (*self.std, self.scale)):
             raise UserError("scale and every number of std must be above 0.")
 
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height to which the rule resizes a photo."""
+        if self.rule == "squash":
+            return self.size, self.size
+        if self.rule == "letterbox":
+            part = self.size / max(width, height)
+            return max(1, round(width * part)), max(1, round(height * part))
+        short = min(width, height)
+        return self.resize * width // short, self.resize * height // short
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance(_Record):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from residua.errors import UserError
 from residua.nets.network import Network, Vgg
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
+from residua.weights.preprocessing import preprocess
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,50 +100,6 @@ class Model:
             entry = self.classes[place] if self.classes else ClassEntry(id=str(place), name=str(place))
             guesses.append(Guess(entry.name, entry.id, chance))
         return Prediction(guesses[0].label, guesses[0].id, guesses[0].probability, tuple(guesses))
-
-
-def preprocess(pixels: Tensor, rule: Preprocessing) -> Tensor:
-    """Turn a batch of 8-bit pixels (N, channels, height, width) into a network's input."""
-    if pixels.shape[1] != len(rule.mean):
-        raise UserError(f"images have {pixels.shape[1]} channels, this model takes {rule.channels}.")
-    x = _squared(pixels.cpu(), rule).float()  # 8-bit resizing, as Pillow does it, is the CPU's
-    if rule.channels == "bgr":
-        x = x.flip(1)
-    shape = (1, -1, 1, 1)
-    mean, std = (torch.tensor(values, device=x.device).view(shape) for values in (rule.mean, rule.std))
-    return (x * rule.scale - mean) / std
-
-
-def _squared(x: Tensor, rule: Preprocessing) -> Tensor:
-    """Resize by the rule to a square of the rule's size."""
-    height, width = x.shape[2:]
-    if rule.rule == "squash":
-        return _resized(x, rule.size, rule.size, rule)
-    if rule.rule == "letterbox":
-        part = rule.size / max(height, width)
-        return _filled(_resized(x, max(1, round(height * part)), max(1, round(width * part)), rule), rule)
-    short = min(height, width)
-    x = _resized(x, rule.resize * height // short, rule.resize * width // short, rule)
-    top, left = (round((side - rule.size) / 2) for side in x.shape[2:])
-    return x[:, :, top : top + rule.size, left : left + rule.size]
-
-
-def _resized(x: Tensor, height: int, width: int, rule: Preprocessing) -> Tensor:
-    if x.shape[2:] == (height, width):
-        return x
-    smooth = rule.interpolation != "nearest"
-    options: dict[str, Any] = {"antialias": rule.antialias} if smooth else {}
-    return F.interpolate(x, (height, width), mode=rule.interpolation, **options)
-
-
-def _filled(x: Tensor, rule: Preprocessing) -> Tensor:
-    """Put an image into the middle of a square of mean colour."""
-    square = torch.empty(*x.shape[:2], rule.size, rule.size)
-    mean = rule.mean[::-1] if rule.channels == "bgr" else rule.mean
-    square[:] = torch.tensor(mean).view(1, -1, 1, 1) / rule.scale
-    top, left = (rule.size - x.shape[2]) // 2, (rule.size - x.shape[3]) // 2
-    square[:, :, top : top + x.shape[2], left : left + x.shape[3]] = x
-    return square
 
 
 def _one_or_many(images: Any) -> tuple[bool, list[Tensor]]:

@@ -1,0 +1,177 @@
+"""Commands about data: check it, see it as a network will, and pack it."""
+
+from __future__ import annotations
+
+import json as json_format
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from residua.errors import UserError
+
+if TYPE_CHECKING:
+    from residua.data.overview import Overview
+
+Where = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="Class folders, a CSV, a CIFAR archive, a packed file, or digits, cifar10, cifar100.",
+    ),
+]
+Root = Annotated[Path | None, typer.Option(help="Folder of the pictures that a CSV names, if not its own.")]
+Val = Annotated[float, typer.Option(help="Share of each class to judge by, where the data has no such part.")]
+Seed = Annotated[int, typer.Option(help="Which pictures are taken for it.")]
+MaxBad = Annotated[float, typer.Option(metavar="PERCENT", help="Refuse data with more unreadable pictures.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that decode, if not one for each core.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+SMALL, PHOTO = 64, 224  # pixels; pictures that are not small are previewed at the usual size of photos
+
+
+def check(
+    data: Where,
+    report: Annotated[Path | None, typer.Option(help="Write a page with thumbnails into FILE.html.")] = None,
+    preview: Annotated[Path | None, typer.Option(help="Draw what a network will see into FILE.png.")] = None,
+    augment: Annotated[str | None, typer.Option(help="The augmentation that the preview shows.")] = None,
+    size: Annotated[int | None, typer.Option(help="The preview's pictures, in pixels.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write split.csv and bad_images.csv into this folder.")
+    ] = None,
+    root: Root = None,
+    val: Val = 0.1,
+    seed: Seed = 0,
+    max_bad: MaxBad = 10.0,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Decode every picture and say what is wrong with the data.
+
+    Exit code 0: clean. 1: something to look at. 2: the data cannot be used.
+    """
+    from residua.data.findings import exit_code
+    from residua.data.overview import as_json
+
+    _check_folders(report, preview)
+    if not preview and (augment or size):
+        raise UserError("--augment and --size say what --preview shows: give it a file.")
+    found = _found(data, root, val, seed, max_bad, workers)
+    if out:
+        _write_tables(out, found)
+    if report:
+        from residua.data.report import write_report
+
+        write_report(report, found)
+    if preview:
+        _preview(preview, found, augment, size, seed)
+    code = exit_code(found)
+    if json:
+        typer.echo(json_format.dumps(as_json(found, code), indent=2))
+    else:
+        from residua.cli import data_tables, tables
+
+        tables.show(data_tables.checked(found))
+    raise typer.Exit(code)
+
+
+def pack(
+    data: Where,
+    out: Annotated[Path, typer.Argument(help="The file to write.")],
+    side: Annotated[int | None, typer.Option(help="Shrink the shorter side of larger pictures.")] = None,
+    root: Root = None,
+    val: Val = 0.1,
+    seed: Seed = 0,
+    max_bad: MaxBad = 10.0,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Check data, and pack what can be used into one file that is read without decoding."""
+    from residua.cli.progress import progress
+    from residua.data.packing import pack as run
+
+    _check_folders(out)
+    if os.path.lexists(out):
+        raise UserError(f"{out} exists: remove it first, or give another name.")
+    found = _found(data, root, val, seed, max_bad, workers, remembered=True)
+    if found.training is None:
+        raise UserError(str(found.unusable))
+    channels = "gray" if len(found.checked.having("grayscale")) == len(found.training) else "rgb"
+    with progress("packing") as show:
+        run(found.training, out, side=side, channels=channels, workers=workers, progress=show)
+    return typer.echo(_packed_as_json(found, out) if json else _packed(found, out))
+
+
+def _packed_as_json(found: Overview, out: Path) -> str:
+    summary = {
+        "out": str(out),
+        "bytes": out.stat().st_size,
+        "images": sum(found.splits.values()),
+        "splits": found.splits,
+        "bad": [found.data.names[place] for place in found.checked.reasons],
+    }
+    return json_format.dumps(summary, indent=2)
+
+
+def _packed(found: Overview, out: Path) -> str:
+    parts = ", ".join(f"{count:,} {part}" for part, count in found.splits.items())
+    size = f"{out.stat().st_size / 1e6:,.1f} MB"
+    bad = len(found.checked.reasons)
+    left_out = f"\nleft out: {bad:,} unreadable (residua check names them)" if bad else ""
+    return f"{sum(found.splits.values()):,} pictures ({parts}), {size}, packed into {out}{left_out}"
+
+
+def _found(
+    where: str,
+    root: Path | None,
+    val: float,
+    seed: int,
+    max_bad: float,
+    workers: int | None,
+    remembered: bool = False,
+) -> Overview:
+    from residua.cli.progress import progress
+    from residua.data.checking import check as run
+    from residua.data.overview import overview
+    from residua.data.sources import open_data
+    from residua.weights.download import show_progress
+
+    if not 0 <= max_bad <= 100:
+        raise UserError(f"max-bad={max_bad:g} is not valid: it is a percentage, from 0 to 100.")
+    opened = open_data(where, root=root, progress=show_progress)
+    with progress("decoding") as show:
+        checked = run(opened, remembered=remembered, workers=workers, progress=show)
+    return overview(checked, val=val, seed=seed, max_bad=max_bad / 100)
+
+
+def _check_folders(*files: Path | None) -> None:
+    """Find out before the work, not after it, that there is no place for its result."""
+    for file in files:
+        if file and not file.parent.is_dir():
+            raise UserError(f"{file} cannot be written: there is no folder {str(file.parent)!r}.")
+
+
+def _write_tables(folder: Path, found: Overview) -> None:
+    from residua.data.checking import write_bad_images
+    from residua.data.splitting import write_split
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bad_images(folder / "bad_images.csv", found.checked)
+    if found.training:
+        write_split(folder / "split.csv", found.training)
+
+
+def _preview(path: Path, found: Overview, augment: str | None, size: int | None, seed: int) -> None:
+    if found.training is None:
+        return typer.echo("residua: there is no preview of data that cannot be used.", err=True)
+    from residua.data.augmentation import augmentation
+    from residua.data.preview import preview
+    from residua.weights.metadata import Preprocessing
+
+    middle = int(min(values["median"] for values in found.sizes.values()))
+    size = size or (middle if middle <= SMALL else PHOTO)
+    rule = Preprocessing(size=size, resize=size if size <= SMALL else size * 8 // 7)
+    return preview(
+        found.training, found.training.places("train"), rule, augmentation(augment or "none"), seed, path
+    )

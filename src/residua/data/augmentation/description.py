@@ -1,0 +1,140 @@
+"""The frozen description of an augmentation, and the usual ones by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple, Self, get_type_hints
+
+from residua.errors import UserError, unknown
+from residua.nets.values import at_least, checked, within
+
+Numbers = tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """What may happen to a picture on its way to the network in training; nothing by default.
+
+    A field with default None has a meaning only beside another (see `CONDITIONAL`), as in a `Spec`.
+    """
+
+    # One crop at most: of the picture's own size from the padded picture, or of a random size, resized.
+    crop_padding: int = 0
+    padding: Literal["mean", "zero", "reflect"] | None = None  # what the border is filled with
+    resized_crop: Numbers | None = None  # the least and the largest share of the picture's area
+    ratio: Numbers | None = None  # the least and the largest ratio of width to height
+
+    flip: Literal["none", "random", "alternating"] = "none"  # left to right
+
+    # Colours: a factor from 1 - strength to 1 + strength; the hue is turned by up to that share of a circle.
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    randaugment: int = 0  # how many random operations
+    magnitude: float | None = None  # how strong they are, 0 to 10
+
+    erasing: float = 0.0  # probability that a rectangle is filled with the mean
+
+    # Pictures of one batch mixed with each other; with both, each picture meets one of them.
+    mixup: float = 0.0  # alpha of the beta distribution of shares
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check every value, settle the conditional ones, and reject what means nothing."""
+        hints = get_type_hints(type(self))
+        for f in fields(self):
+            object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
+        for name, condition in CONDITIONAL.items():
+            if not condition.holds(self):
+                if getattr(self, name) is not None:
+                    raise UserError(
+                        f"{name}={getattr(self, name)!r} has no meaning without {condition.needs}."
+                    )
+            elif getattr(self, name) is None:
+                object.__setattr__(self, name, condition.usual)
+        _check_numbers(self)
+        if self.crop_padding and self.resized_crop:
+            raise UserError("crop_padding and resized_crop are two crops: choose one.")
+
+    def edit(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed; an unknown field fails with the nearest."""
+        names = [f.name for f in fields(self)]
+        for name in changes:
+            if name not in names:
+                raise unknown("field of the augmentation", name, names)
+        values = asdict(self) | changes
+        draft = SimpleNamespace(**values)
+        for name, condition in CONDITIONAL.items():
+            if name not in changes and not condition.holds(draft):
+                values[name] = None  # the edit took its meaning
+        return type(self)(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as plain data."""
+        return asdict(self)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether pictures of a batch are mixed, so that labels are shares of classes."""
+        return bool(self.mixup or self.cutmix)
+
+
+class Condition(NamedTuple):
+    """When a field has a meaning, what that needs in words, and its usual value there."""
+
+    holds: Callable[[Any], bool]
+    needs: str
+    usual: Any
+
+
+CONDITIONAL = {
+    "padding": Condition(lambda a: bool(a.crop_padding), "crop_padding", "mean"),
+    "ratio": Condition(lambda a: a.resized_crop is not None, "resized_crop", (3 / 4, 4 / 3)),
+    "magnitude": Condition(lambda a: bool(a.randaugment), "randaugment", 9.0),
+}
+EDGES = 1000  # beyond any use, and far from where numbers overflow
+
+
+def _check_numbers(a: Augmentation) -> None:
+    within("crop_padding", a.crop_padding, 0, EDGES)
+    for name, low, high in (("resized_crop", 0, 1), ("ratio", 1 / EDGES, EDGES)):
+        _check_range(name, getattr(a, name), low, high)
+    for name in ("brightness", "contrast", "saturation", "erasing"):
+        within(name, getattr(a, name), 0, 1, closed=True)
+    within("hue", a.hue, 0, 0.5, closed=True)
+    at_least("randaugment", a.randaugment, 0)
+    within("randaugment", a.randaugment, 0, 14, closed=True)
+    within("magnitude", a.magnitude, 0, 10, closed=True)
+    for name in ("mixup", "cutmix"):
+        within(name, getattr(a, name), 0, 100)
+
+
+def _check_range(name: str, pair: Numbers | None, low: float, high: float) -> None:
+    if pair is not None and not (len(pair) == 2 and low <= pair[0] <= pair[1] <= high and pair[1] > 0):
+        raise UserError(
+            f"{name}={pair} is not valid: it must be two numbers from {low:g} to {high:g}, the least first."
+        )
+
+
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "flip": Augmentation(flip="random"),
+    "cifar": Augmentation(crop_padding=4, flip="random"),
+    "cifar-fast": Augmentation(crop_padding=2, padding="reflect", flip="alternating"),
+    "photo": Augmentation(resized_crop=(0.08, 1.0), flip="random"),
+    "photo-gentle": Augmentation(resized_crop=(0.35, 1.0), flip="random"),
+    "photo-strong": Augmentation(
+        resized_crop=(0.08, 1.0), flip="random", randaugment=2, magnitude=7.0, mixup=0.1, cutmix=1.0
+    ),
+}
+
+
+def augmentation(name: str, /, **changes: Any) -> Augmentation:
+    """Return a named augmentation, with some fields changed."""
+    if name not in AUGMENTATIONS:
+        raise unknown("augmentation", name, AUGMENTATIONS)
+    return AUGMENTATIONS[name].edit(**changes)

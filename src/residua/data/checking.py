@@ -1,0 +1,125 @@
+"""Every picture decoded before it is trusted: what is wrong with data, and the data without it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from residua.data.ahead import processors
+from residua.data.dataset import Data, Pictures, Places
+from residua.data.examining import BITS, RECORD, Answer, Chunk, examine, examine_apart
+from residua.data.pictures import Files
+from residua.data.remembering import Memory
+from residua.data.sources import open_data
+from residua.data.table import write_table
+from residua.errors import UserError
+
+Progress = Callable[[int, int], None]  # pictures done, pictures in all
+
+MAX_BAD = 0.1
+AT_ONCE = 4096  # pictures in memory between two reports of progress
+WORTH_A_PROCESS = 32  # pictures; fewer are decoded sooner than another process starts
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Data of which every picture was decoded."""
+
+    data: Data
+    records: NDArray[np.void]  # of examining.RECORD, one for each picture
+    reasons: dict[int, str]  # by place, why the bad ones cannot be read
+
+    @property
+    def good(self) -> Places:
+        """Return the pictures that were decoded whole."""
+        mask = np.ones(len(self.data), bool)
+        mask[list(self.reasons)] = False
+        return np.flatnonzero(mask)
+
+    def having(self, trait: str) -> Places:
+        """Return the pictures with one of `facts.TRAITS`."""
+        return np.flatnonzero(self.records["traits"] & BITS[trait])
+
+    def twins(self) -> list[Places]:
+        """Return groups of pictures with the same pixels."""
+        good = self.good
+        high, low = self.records["digest"][good].T
+        order = np.lexsort((good, low, high))
+        new = (np.diff(high[order]) != 0) | (np.diff(low[order]) != 0)
+        edges = np.concatenate([[0], np.flatnonzero(new) + 1, [len(order)]])
+        groups = [good[order[edges[run] : edges[run + 1]]] for run in np.flatnonzero(np.diff(edges) > 1)]
+        return sorted(groups, key=lambda group: int(group[0]))
+
+
+def check(
+    data: Data | str | os.PathLike[str],
+    *,
+    remembered: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Checked:
+    """Decode every picture, on all cores unless `workers` says otherwise.
+
+    With `remembered`, files that an earlier check found good and that have not changed since are not decoded.
+    """
+    if not isinstance(data, Data):
+        data = open_data(data)
+    if workers is not None and workers < 1:
+        raise UserError(f"workers={workers} is not valid: it must be at least 1.")
+    places = np.arange(len(data)) if data.origin is None else data.origin
+    records = np.zeros(len(data), RECORD)
+    memory = _memory(data)
+    rows = memory.recall(places, records) if memory and remembered else np.arange(len(data))
+    reasons: dict[int, str] = {}
+    done = len(data) - len(rows)
+    for answer in _answers(data.pictures, places[rows], workers):
+        done += len(answer.records)
+        records[rows[answer.start :][: len(answer.records)]] = answer.records
+        reasons |= {int(rows[row]): reason for row, reason in answer.reasons.items()}
+        if progress:
+            progress(done, len(data))
+    if memory:
+        memory.store(places, records)
+    return Checked(data, records, dict(sorted(reasons.items())))
+
+
+def _memory(data: Data) -> Memory | None:
+    """Return what is known of files; arrays are as quick to look at again."""
+    with contextlib.suppress(UserError):  # there may be no cache
+        return Memory(data.pictures) if isinstance(data.pictures, Files) else None
+    return None
+
+
+def _answers(pictures: Pictures, places: Places, workers: int | None) -> Iterator[Answer]:
+    if pictures.uniform is None:
+        helpful = -(-len(places) // WORTH_A_PROCESS)
+        return examine_apart(pictures, places, min(workers or processors(), helpful))
+    # An array has nothing to decode that could crash.
+    chunks = (Chunk(start, places[start : start + AT_ONCE]) for start in range(0, len(places), AT_ONCE))
+    return (examine(pictures, chunk) for chunk in chunks)
+
+
+def usable(checked: Checked, max_bad: float = MAX_BAD) -> Data:
+    """Return the data without the bad pictures; more than this share of them is an error."""
+    data, bad = checked.data, len(checked.reasons)
+    if not 0 <= max_bad <= 1:
+        raise UserError(f"max_bad={max_bad} is not valid: it is a share, from 0 to 1.")
+    if bad > max_bad * len(data):
+        share = f"{bad:,} of {len(data):,} pictures ({bad / len(data):.1%}) cannot be read"
+        raise UserError(f"{data.where!r} cannot be used: {share}, and at most {max_bad:.1%} may be bad.")
+    kept = data.keep(checked.good) if bad else data
+    if len(np.unique(kept.labels)) < 2:
+        raise UserError(f"{data.where!r} cannot be used: not even two classes have a readable picture.")
+    return kept
+
+
+def write_bad_images(path: Path, checked: Checked) -> None:
+    """Write a table of the pictures that cannot be read, and why."""
+    rows = [(checked.data.names[place], reason) for place, reason in checked.reasons.items()]
+    write_table(path, [("path", "reason"), *rows])

@@ -1,0 +1,79 @@
+"""The preprocessing contract, carried out: from pixels to a network's input, the same way everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from residua.errors import UserError
+from residua.weights.metadata import Preprocessing
+
+LONGEST = 8  # times the short side
+
+
+def preprocess(pixels: Tensor, rule: Preprocessing) -> Tensor:
+    """Turn a batch of 8-bit pixels (N, channels, height, width) into a network's input."""
+    return normalized(squared(pixels, rule), rule)
+
+
+def squared(pixels: Tensor, rule: Preprocessing) -> Tensor:
+    """Bring a batch of 8-bit pixels to the rule's square, still in 8 bits."""
+    if pixels.shape[1] != len(rule.mean):
+        raise UserError(f"images have {pixels.shape[1]} channels, this model takes {rule.channels}.")
+    x = pixels.cpu()  # 8-bit resizing, as Pillow does it, is the CPU's
+    if rule.rule == "crop":
+        x = _middle(x)
+    width, height = rule.resized(x.shape[3], x.shape[2])
+    x = _resized(x, height, width, rule)
+    if rule.rule != "crop":
+        return _filled(x, rule)
+    left, top = (round((side - rule.size) / 2) for side in (width, height))
+    return x[:, :, top : top + rule.size, left : left + rule.size]
+
+
+def normalized(squares: Tensor, rule: Preprocessing, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Scale a batch of 8-bit squares, subtract the mean and divide by the deviation, where they are."""
+    x = squares.flip(1) if rule.channels == "bgr" else squares
+    std = torch.tensor(rule.std, dtype=torch.float64)
+    factor = (rule.scale / std).to(x.device, torch.float32)
+    shift = (-torch.tensor(rule.mean, dtype=torch.float64) / std).to(x.device, torch.float32)
+    if x.stride(1) != 1:
+        return x.float().mul_(factor.view(-1, 1, 1)).add_(shift.view(-1, 1, 1)).to(dtype)
+    # Channels last: whole rows are multiplied by repeated constants, which is many times faster.
+    count, channels, height, width = x.shape
+    rows = x.movedim(1, -1).reshape(count, height, width * channels).float()
+    rows.mul_(factor.repeat(width)).add_(shift.repeat(width))
+    return rows.view(count, height, width, channels).movedim(-1, 1).to(dtype)
+
+
+def _middle(x: Tensor) -> Tensor:
+    """Take the middle of a very long picture: its crop shows no more, and resized whole it would be huge."""
+    longest = LONGEST * min(x.shape[2:])
+    for axis in (2, 3):
+        if x.shape[axis] > longest:
+            x = x.narrow(axis, (x.shape[axis] - longest) // 2, longest)
+    return x
+
+
+def _resized(x: Tensor, height: int, width: int, rule: Preprocessing) -> Tensor:
+    if x.shape[2:] == (height, width):
+        return x
+    smooth = rule.interpolation != "nearest"
+    options: dict[str, Any] = {"antialias": rule.antialias} if smooth else {}
+    return F.interpolate(x, (height, width), mode=rule.interpolation, **options)
+
+
+def _filled(x: Tensor, rule: Preprocessing) -> Tensor:
+    """Put pictures into the middle of squares of mean colour."""
+    height, width = x.shape[2:]
+    if height == width == rule.size:
+        return x
+    mean = rule.mean[::-1] if rule.channels == "bgr" else rule.mean
+    colour = (torch.tensor(mean) / rule.scale).round().clamp(0, 255).to(torch.uint8)
+    square = colour.view(1, -1, 1, 1).repeat(len(x), 1, rule.size, rule.size)
+    top, left = (rule.size - height) // 2, (rule.size - width) // 2
+    square[:, :, top : top + height, left : left + width] = x
+    return square

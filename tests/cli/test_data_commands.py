@@ -1,0 +1,172 @@
+"""The data commands as a user runs them: data on standard output, an exit code that says how it went."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from PIL import Image
+
+from data.trouble import BAD, TRAITS, write_trouble
+from residua.cli import main
+from residua.data.packing import open_pack
+from residua.data.sources import open_data
+from residua.data.splitting import apply_split
+
+EVIL = os.fsdecode(b"\xff[red]<script>\n\x1b[31m=cmd" + b"x" * 200 + b".png")
+
+
+@pytest.fixture(scope="module")
+def trouble(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = write_trouble(tmp_path_factory.mktemp("trouble"))
+    shutil.copy(root / "train/dog/0.png", root / "train/dog" / EVIL)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Run(Protocol):
+    def __call__(self, *words: str | Path) -> Done: ...
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process, which has everything loaded."""
+
+    def call(*words: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["residua", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert isinstance(stopped.value.code, int)
+        return Done(stopped.value.code, *capsys.readouterr())
+
+    return call
+
+
+def test_clean_data_exits_with_0_and_a_table(run: Run) -> None:
+    done = run("check", "digits")
+    assert (done.code, done.stderr) == (0, "")
+    for expected in ("1,797 pictures in 10 classes, all 8 x 8 pixels", "split by Residua", "Clean: nothing"):
+        assert expected in done.stdout
+
+
+def test_json_is_all_of_standard_output_and_loses_no_name(run: Run, trouble: Path) -> None:
+    done = run("check", trouble, "--json", "--max-bad", "50")
+    found = json.loads(done.stdout)
+    assert (done.code, found["exit"], done.stderr) == (1, 1, "")
+    assert found["images"] == sum(found["classes"].values()) == sum(found["splits"].values()) + len(BAD)
+    assert (found["data"], found["kind"], found["split_made"]) == (str(trouble), "splits", False)
+    assert [bad["path"] for bad in found["bad"]] == [f"train/cat/{name}" for name in BAD]
+    assert set(found["traits"]) == set(TRAITS)
+    assert ["train/dog/0.png", f"train/dog/{EVIL}"] in [each["paths"] for each in found["duplicates"]]
+    assert found["sizes"]["width"]["max"] == 40 and found["unusable"] is None
+
+
+def test_no_name_reaches_the_terminal_as_a_command(run: Run, trouble: Path) -> None:
+    done = run("check", trouble, "--max-bad", "50")
+    assert "\\xff[red]<script>\\n\\x1b[31m=cmd" in done.stdout and "\x1b" not in done.stdout
+    assert "Unreadable pictures: 5" in done.stdout and "and 1 more" in done.stdout
+
+
+def test_unusable_data_exits_with_2_and_still_says_what_it_is(
+    run: Run, trouble: Path, tmp_path: Path
+) -> None:
+    done = run("check", trouble, "--json", "--out", tmp_path / "out")
+    found = json.loads(done.stdout)
+    assert (done.code, found["exit"], len(found["bad"])) == (2, 2, len(BAD))
+    assert "cannot be used" in found["unusable"]
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["bad_images.csv"]
+    packed = run("pack", trouble, tmp_path / "a.pack")
+    assert (packed.code, packed.stdout) == (2, "") and "cannot be used" in packed.stderr
+
+
+def test_out_holds_the_split_that_training_would_use(run: Run, tmp_path: Path) -> None:
+    done = run("check", "digits", "--val", "0.3", "--seed", "5", "--out", tmp_path, "--json")
+    again = apply_split(open_data("digits"), tmp_path / "split.csv")
+    assert len(again.places("val")) == json.loads(done.stdout)["splits"]["val"] > 500
+
+
+def test_report_and_preview_are_written(run: Run, trouble: Path, tmp_path: Path) -> None:
+    files = ("--report", "a.html", "--preview", "b.png", "--augment", "cifar", "--size", "24")
+    done = run("check", trouble, "--max-bad", "50", *files)
+    assert done.code == 1, done.stderr
+    assert "Data check" in (tmp_path / "a.html").read_text()
+    with Image.open(tmp_path / "b.png") as grid:
+        assert min(grid.size) > 100
+
+
+def test_pack_takes_what_the_check_finds_usable(run: Run, trouble: Path, tmp_path: Path) -> None:
+    file = tmp_path / "trouble.pack"
+    done = run("pack", trouble, file, "--max-bad", "50", "--side", "20")
+    assert done.code == 0, done.stderr
+    assert "left out: 5 unreadable" in done.stdout and "9 val" in done.stdout
+    names = open_pack(file).names
+    assert f"train/dog/{EVIL}" in names and not any(name.endswith(BAD) for name in names)
+    assert run("check", file).code == 1  # the copies
+    twice = run("pack", trouble, file)
+    assert twice.code == 2 and "exists" in twice.stderr and twice.stderr.count("\n") == 1
+
+
+def test_pack_says_what_it_wrote_as_json_and_keeps_gray_gray(run: Run, tmp_path: Path) -> None:
+    done = run("pack", "digits", tmp_path / "digits.pack", "--json")
+    said = json.loads(done.stdout)
+    assert said["images"] == sum(said["splits"].values()) == 1797 and said["bad"] == []
+    assert said["bytes"] == (tmp_path / "digits.pack").stat().st_size
+    pixels = open_pack(tmp_path / "digits.pack").pictures.uniform
+    assert pixels is not None and pixels.shape == (1797, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("check", "nowhere"), "'nowhere' does not exist"),
+        (("check", "digits", "--val", "2"), "val=2.0"),
+        (("check", "digits", "--max-bad", "101"), "max-bad=101"),
+        (("check", "digits", "--report", "nowhere/a.html"), "there is no folder 'nowhere'"),
+        (("check", "digits", "--augment", "cifar"), "--preview"),
+        (("check", "digits", "--root", "x"), "root='x'"),
+        (("pack", "digits", "nowhere/a.pack"), "there is no folder 'nowhere'"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_code_2(
+    run: Run, words: tuple[str, ...], sentence: str, tmp_path: Path
+) -> None:
+    done = run(*words)
+    assert (done.code, done.stdout) == (2, "")
+    assert sentence in done.stderr and done.stderr.startswith("residua: ") and done.stderr.count("\n") == 1
+
+
+def test_checking_needs_no_torch(trouble: Path, tmp_path: Path) -> None:
+    code = "import sys, residua.cli as c; sys.argv = ['residua', *sys.argv[1:]]\n"
+    code += "try: c.main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    for words in (
+        ("check", trouble, "--report", tmp_path / "a.html"),
+        ("pack", "digits", tmp_path / "a.pack"),
+    ):
+        command = [sys.executable, "-c", code, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_every_key_of_the_json_is_documented(run: Run) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "check.md").read_text()
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    documented = [key for row in rows for key in re.findall(r"`(\w+)`", row)]
+    assert documented == list(json.loads(run("check", "digits", "--json").stdout))
