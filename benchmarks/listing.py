@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from residua.data.sources import open_data
+from residua.data.sources.recognition import open_data
 
 
 def thousand_classes(folder: Path, entries: int) -> None:

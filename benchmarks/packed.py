@@ -24,8 +24,8 @@ from PIL import Image
 from residua.data.ahead import processors
 from residua.data.augmentation import AUGMENTATIONS, Augmentation
 from residua.data.dataset import Data
-from residua.data.loading import Loader
-from residua.data.packing import pack
+from residua.data.loading.loader import Loader
+from residua.data.packing.writing import pack
 from residua.data.pictures import Files
 from residua.weights.metadata import Preprocessing
 

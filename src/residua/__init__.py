@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from residua.data.checking import check as check
-    from residua.data.sources import open_data as open_data
+    from residua.data.checking.checked import check as check
+    from residua.data.packing.writing import pack as pack
+    from residua.data.sources.recognition import open_data as open_data
     from residua.errors import UserError as UserError
     from residua.nets.batchnorm import recalibrate as recalibrate
     from residua.nets.network import Network as Network
@@ -27,8 +28,9 @@ __version__ = "0.1.0"
 # Where each public name lives: imported when first used, so that what needs no torch does not load it.
 _HOMES = {
     "UserError": "errors",
-    "check": "data.checking",
-    "open_data": "data.sources",
+    "check": "data.checking.checked",
+    "pack": "data.packing.writing",
+    "open_data": "data.sources.recognition",
     "recalibrate": "nets.batchnorm",
     "create": "weights.create",
     "Network": "nets.network",

@@ -15,8 +15,8 @@ from PIL import Image
 
 from data.trouble import BAD, TRAITS, write_trouble
 from residua.cli import main
-from residua.data.packing import open_pack
-from residua.data.sources import open_data
+from residua.data.packing.packed import open_pack
+from residua.data.sources.recognition import open_data
 from residua.data.splitting import apply_split
 
 EVIL = os.fsdecode(b"\xff[red]<script>\n\x1b[31m=cmd" + b"x" * 200 + b".png")

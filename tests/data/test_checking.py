@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from residua.data.checking.checked import Checked, check, usable, write_bad_images
 
 import residua
 from data.trouble import BAD, GOOD, TRAITS, picture, unruly, write_trouble
-from residua.data import checking
-from residua.data.checking import Checked, check, usable, write_bad_images
+from residua.data.checking import checked as checking
+from residua.data.checking.examining import examine_apart
+from residua.data.checking.findings import exit_code, findings, verdict, visible
+from residua.data.checking.overview import Overview, as_json, overview
 from residua.data.dataset import Data, Pictures, Places, Skipped
-from residua.data.examining import examine_apart
-from residua.data.findings import exit_code, findings, verdict, visible
-from residua.data.overview import Overview, as_json, overview
 from residua.data.pictures import Arrays
-from residua.data.table import read_rows
+from residua.data.sources.table import read_rows
 from residua.errors import UserError
 
 
@@ -169,7 +169,7 @@ def test_progress_reaches_the_end() -> None:
 def test_interrupting_ends_the_processes_too() -> None:
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
-        "from data.trouble import unruly\nfrom residua.data.checking import check\n"
+        "from data.trouble import unruly\nfrom residua.data.checking.checked import check\n"
         "words = [''] * 40 + ['sleep'] * 400\n"
         "check(unruly(*words), workers=2, progress=lambda *_: print('on', flush=True))"
     )

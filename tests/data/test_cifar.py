@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from residua.data import cifar
-from residua.data.cifar import ARCHIVES
 from residua.data.dataset import Data
-from residua.data.sources import open_data
+from residua.data.sources import cifar
+from residua.data.sources.cifar import ARCHIVES
+from residua.data.sources.recognition import open_data
 from residua.errors import UserError
 from residua.weights.download import file_sha256
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from residua.data.digits import open_digits, write_folder
-from residua.data.sources import open_data
+from residua.data.sources.digits import open_digits, write_folder
+from residua.data.sources.recognition import open_data
 from residua.errors import UserError
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 
 from residua.data.dataset import PARTS, Data, Skipped
-from residua.data.folders import BESIDE, EMPTY, OUTSIDE, open_folder
-from residua.data.listing import HIDDEN, LISTED, NO_PICTURE
+from residua.data.sources.folders import BESIDE, EMPTY, OUTSIDE, open_folder
+from residua.data.sources.listing import HIDDEN, LISTED, NO_PICTURE
 from residua.errors import UserError
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from residua.data import listing
-from residua.data.listing import HIDDEN, LISTED, NO_PICTURE, SPECIAL, list_pictures
+from residua.data.sources import listing
+from residua.data.sources.listing import HIDDEN, LISTED, NO_PICTURE, SPECIAL, list_pictures
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(40)
 

@@ -13,14 +13,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from residua.data.packing.writing import pack
 
-from residua.data import reading
 from residua.data.augmentation import AUGMENTATIONS, Augmentation
 from residua.data.dataset import Data, Needed, Pictures, Pixels
 from residua.data.draws import order
 from residua.data.facts import BadImageError, Facts
-from residua.data.loading import Batch, Loader, read_square
-from residua.data.packing import pack
+from residua.data.loading import reading
+from residua.data.loading.loader import Batch, Loader, read_square
 from residua.data.pictures import Arrays, Files
 from residua.errors import UserError
 from residua.weights.metadata import Preprocessing

@@ -18,14 +18,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from residua.data.packing.writing import pack
 from safetensors.numpy import load_file
 
-from residua.data import paying
 from residua.data.dataset import Data, Needed, Pixels
 from residua.data.facts import BadImageError, Facts
-from residua.data.packed import HEADER, Layout, is_pack, open_pack
-from residua.data.packing import pack
-from residua.data.paying import pays
+from residua.data.packing import paying
+from residua.data.packing.packed import HEADER, Layout, is_pack, open_pack
+from residua.data.packing.paying import pays
 from residua.data.pictures import Arrays, Files
 from residua.errors import UserError
 from residua.files import claimed
@@ -202,9 +202,9 @@ def test_only_what_is_its_own_is_removed(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from residua.data.listing import list_pictures
-from residua.data.packing import pack
-from residua.data.sources import open_data
+from residua.data.sources.listing import list_pictures
+from residua.data.packing.writing import pack
+from residua.data.sources.recognition import open_data
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 data = open_data(folder)
 
@@ -266,8 +266,8 @@ def test_whatever_the_moment_of_a_kill_the_next_run_writes_the_same(folder: Path
 
 FULL = """
 import resource, sys
-from residua.data.packing import pack
-from residua.data.sources import open_data
+from residua.data.packing.writing import pack
+from residua.data.sources.recognition import open_data
 from residua.errors import UserError
 from pathlib import Path
 data = open_data(sys.argv[1])

@@ -11,7 +11,7 @@ from PIL import Image
 from residua import UserError
 from residua.data.augmentation import Augmentation, augmentation
 from residua.data.dataset import UNSPLIT, Data
-from residua.data.loading import Loader
+from residua.data.loading.loader import Loader
 from residua.data.pictures import Arrays
 from residua.data.preview import preview
 from residua.weights.metadata import Preprocessing

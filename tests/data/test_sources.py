@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from residua.data.packing import pack
-from residua.data.sources import open_data
+from residua.data.packing.writing import pack
+from residua.data.sources.recognition import open_data
 from residua.errors import UserError
 
 
@@ -75,7 +75,8 @@ def test_a_root_is_for_a_table_only(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_finding_data_loads_no_torch(tmp_path: Path) -> None:
     photos(tmp_path / "photos")
     code = (
-        "import sys; from residua.data.sources import open_data; from residua.data.splitting import split;"
+        "import sys; from residua.data.sources.recognition import open_data;"
+        "from residua.data.splitting import split;"
         "split(open_data(sys.argv[1])); split(open_data('digits')); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "photos")], check=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from residua.data.dataset import PARTS, Data
-from residua.data.table import FORMULA, open_table, read_rows, write_table
+from residua.data.sources.table import FORMULA, open_table, read_rows, write_table
 from residua.errors import UserError
 
 ODD = [

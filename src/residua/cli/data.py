@@ -12,7 +12,7 @@ import typer
 from residua.errors import UserError
 
 if TYPE_CHECKING:
-    from residua.data.overview import Overview
+    from residua.data.checking.overview import Overview
 
 Where = Annotated[
     str,
@@ -51,8 +51,8 @@ def check(
 
     Exit code 0: clean. 1: something to look at. 2: the data cannot be used.
     """
-    from residua.data.findings import exit_code
-    from residua.data.overview import as_json
+    from residua.data.checking.findings import exit_code
+    from residua.data.checking.overview import as_json
 
     _check_folders(report, preview)
     if not preview and (augment or size):
@@ -61,7 +61,7 @@ def check(
     if out:
         _write_tables(out, found)
     if report:
-        from residua.data.report import write_report
+        from residua.data.checking.report import write_report
 
         write_report(report, found)
     if preview:
@@ -89,7 +89,7 @@ def pack(
 ) -> None:
     """Check data, and pack what can be used into one file that is read without decoding."""
     from residua.cli.progress import progress
-    from residua.data.packing import pack as run
+    from residua.data.packing.writing import pack as run
 
     _check_folders(out)
     if os.path.lexists(out):
@@ -132,9 +132,9 @@ def _found(
     remembered: bool = False,
 ) -> Overview:
     from residua.cli.progress import progress
-    from residua.data.checking import check as run
-    from residua.data.overview import overview
-    from residua.data.sources import open_data
+    from residua.data.checking.checked import check as run
+    from residua.data.checking.overview import overview
+    from residua.data.sources.recognition import open_data
     from residua.weights.download import show_progress
 
     if not 0 <= max_bad <= 100:
@@ -153,7 +153,7 @@ def _check_folders(*files: Path | None) -> None:
 
 
 def _write_tables(folder: Path, found: Overview) -> None:
-    from residua.data.checking import write_bad_images
+    from residua.data.checking.checked import write_bad_images
     from residua.data.splitting import write_split
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,9 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from residua.data.checking.findings import Finding, Item, exit_code, findings, verdict, visible
+from residua.data.checking.overview import Numbers, Overview
 from residua.data.dataset import PARTS
-from residua.data.findings import Finding, Item, exit_code, findings, verdict, visible
-from residua.data.overview import Numbers, Overview
 
 ROWS = 24  # classes in the table
 FIRST = 4  # things named of each kind

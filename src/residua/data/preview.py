@@ -14,7 +14,7 @@ from torch import Tensor
 from residua.data.augmentation import Augmentation, mix
 from residua.data.dataset import Data, Places
 from residua.data.draws import order
-from residua.data.loading import Loader
+from residua.data.loading.loader import Loader
 from residua.errors import UserError
 from residua.files import replacing
 from residua.weights.metadata import Preprocessing

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from residua.data.dataset import PARTS, UNSPLIT, Data
-from residua.data.labels import numbered_parts, part_named
-from residua.data.table import read_rows, write_table
+from residua.data.sources.labels import numbered_parts, part_named
+from residua.data.sources.table import read_rows, write_table
 from residua.errors import UserError
 
 TRAIN = PARTS.index("train")

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import __version__ as decoder
 
+from residua.data.checking.examining import RECORD
 from residua.data.dataset import Places
-from residua.data.examining import RECORD
 from residua.data.pictures import Files
 from residua.errors import UserError
 from residua.files import replacing

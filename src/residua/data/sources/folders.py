@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from residua.data.dataset import UNSPLIT, Data, Skipped
-from residua.data.labels import numbered_classes, numbered_parts, part_named
-from residua.data.listing import (
+from residua.data.pictures import Files
+from residua.data.sources.labels import numbered_classes, numbered_parts, part_named
+from residua.data.sources.listing import (
     HIDDEN,
     NO_PICTURE,
     Listing,
@@ -21,7 +22,6 @@ from residua.data.listing import (
     list_pictures,
     subfolders,
 )
-from residua.data.pictures import Files
 from residua.errors import UserError
 
 SHAPES = "expected class folders, CLASS/PICTURE, or parts, train/CLASS/PICTURE and val/CLASS/PICTURE"

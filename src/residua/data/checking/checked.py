@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.ahead import processors
+from residua.data.checking.examining import BITS, RECORD, Answer, Chunk, examine, examine_apart
+from residua.data.checking.remembering import Memory
 from residua.data.dataset import Data, Pictures, Places
-from residua.data.examining import BITS, RECORD, Answer, Chunk, examine, examine_apart
 from residua.data.pictures import Files
-from residua.data.remembering import Memory
-from residua.data.sources import open_data
-from residua.data.table import write_table
+from residua.data.sources.recognition import open_data
+from residua.data.sources.table import write_table
 from residua.errors import UserError
 
 Progress = Callable[[int, int], None]  # pictures done, pictures in all

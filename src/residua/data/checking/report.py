@@ -12,10 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from residua import __version__
+from residua.data.checking.findings import Finding, Item, exit_code, findings, verdict, visible
+from residua.data.checking.overview import Overview
 from residua.data.dataset import PARTS
 from residua.data.facts import BadImageError
-from residua.data.findings import Finding, Item, exit_code, findings, verdict, visible
-from residua.data.overview import Overview
 from residua.files import replacing
 
 THUMBNAIL = 112  # pixels on screens that show two for one
@@ -57,7 +57,10 @@ class Card:
 def write_report(path: Path, found: Overview) -> None:
     """Write everything that was found as one HTML file that needs no other."""
     environment = Environment(
-        loader=PackageLoader("residua.data"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("residua.data.checking"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     environment.filters["visible"] = visible
     every = findings(found)

@@ -8,10 +8,10 @@ from itertools import islice
 
 import numpy as np
 
+from residua.data.checking.overview import Overview, Twins
 from residua.data.dataset import Places, Skipped
 from residua.data.facts import TRAITS
-from residua.data.listing import HIDDEN, NO_PICTURE
-from residua.data.overview import Overview, Twins
+from residua.data.sources.listing import HIDDEN, NO_PICTURE
 
 SHOWN = 48  # of a kind; the JSON has all
 UNEVEN = 20  # times as many pictures in the largest class as in the smallest

@@ -18,12 +18,10 @@ from PIL import Image
 from residua.data.ahead import ahead, processors
 from residua.data.dataset import Data, Needed, Pixels, Places
 from residua.data.decoding import as_array
-from residua.data.packed import CHANNELS, FACTS_LIMIT, HEADER, Layout, is_pack, open_pack
+from residua.data.packing.packed import CHANNELS, FACTS_LIMIT, HEADER, Layout, open_pack
 from residua.errors import UserError
 from residua.files import claimed, replacing
 from residua.nets.values import at_least
-
-__all__ = ["is_pack", "open_pack", "pack"]
 
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
 SAMPLE = 24
@@ -32,7 +30,7 @@ UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 
 def pack(
     data: Data,
-    out: Path,
+    out: str | os.PathLike[str],
     *,
     side: int | None = None,
     channels: str = "rgb",
@@ -49,14 +47,15 @@ def pack(
         raise UserError(f"channels={channels!r} is not valid: valid are {', '.join(CHANNELS)}.")
     if not len(data):
         raise UserError(f"{data.where!r} has no pictures to pack.")
-    with claimed(out), replacing(out) as temporary:
-        if os.path.lexists(out):
-            raise UserError(f"{str(out)!r} exists: remove it first, or give another name.")
+    path = Path(out)
+    with claimed(path), replacing(path) as temporary:
+        if os.path.lexists(path):
+            raise UserError(f"{str(path)!r} exists: remove it first, or give another name.")
         read = partial(shrunk, data, side=side, channels=channels)
-        _check_space(out, data, read)
+        _check_space(path, data, read)
         with temporary.open("wb") as file:
             _write(file, data, read, channels, processors() if workers is None else workers, progress)
-    return open_pack(out)
+    return open_pack(path)
 
 
 def limited(side: int | None) -> Needed:

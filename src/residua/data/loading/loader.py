@@ -14,8 +14,8 @@ from residua.data.ahead import processors
 from residua.data.augmentation import Augmentation, augment
 from residua.data.dataset import Data, Places
 from residua.data.draws import order
-from residua.data.reading import Gathered, Read, gathered
-from residua.data.reading import read_square as read_square
+from residua.data.loading.reading import Gathered, Read, gathered
+from residua.data.loading.reading import read_square as read_square
 from residua.nets.values import at_least, within
 from residua.weights.metadata import Preprocessing
 from residua.weights.preprocessing import normalized

@@ -13,7 +13,7 @@ import numpy as np
 
 from residua.data.ahead import processors
 from residua.data.dataset import Data, Places
-from residua.data.packing import amount, limited, sample, shrunk
+from residua.data.packing.writing import amount, limited, sample, shrunk
 
 SHARE = 2  # at most half of the free disk, and of the memory that keeps a file read again and again
 

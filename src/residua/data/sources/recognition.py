@@ -6,12 +6,18 @@ import os
 import stat
 from pathlib import Path
 
-from residua.data.cifar import ARCHIVES, is_cifar_folder, open_archive, open_cifar_folder, open_published
 from residua.data.dataset import Data
-from residua.data.digits import open_digits
-from residua.data.folders import open_folder
-from residua.data.packing import is_pack, open_pack
-from residua.data.table import open_table
+from residua.data.packing.packed import is_pack, open_pack
+from residua.data.sources.cifar import (
+    ARCHIVES,
+    is_cifar_folder,
+    open_archive,
+    open_cifar_folder,
+    open_published,
+)
+from residua.data.sources.digits import open_digits
+from residua.data.sources.folders import open_folder
+from residua.data.sources.table import open_table
 from residua.errors import UserError
 from residua.weights.download import Progress
 

@@ -31,7 +31,7 @@ BEAT = 0.2  # seconds that a chunk should take: longer than its overhead, short 
 # A child does not look in the current folder for modules unless its parent does.
 CHILD = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from residua.data.examining import serve; serve()"
+    "from residua.data.checking.examining import serve; serve()"
 )
 
 

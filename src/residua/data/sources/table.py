@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TextIO
 
 from residua.data.dataset import Data
-from residua.data.labels import PART_NAMES, numbered_classes, numbered_parts, part_named
 from residua.data.pictures import Files
+from residua.data.sources.labels import PART_NAMES, numbered_classes, numbered_parts, part_named
 from residua.errors import UserError, unknown
 from residua.files import replacing
 

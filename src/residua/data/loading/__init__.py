@@ -1,0 +1,1 @@
+"""Loading: batches for a network, the same whatever the number of workers."""

@@ -1,0 +1,1 @@
+"""Packing: pictures decoded once, in one file that is read without decoding."""
