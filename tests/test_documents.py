@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 import residua
+from residua.data.sources.digits import write_folder
 from residua.nets.spec import Norm, Order, Shortcut
 
 ROOT = Path(__file__).parent.parent
@@ -23,11 +24,15 @@ def test_every_field_and_value_is_documented() -> None:
     assert all(f"`{field.name}`" in text for field in fields(residua.VggSpec) if field.name != "name")
 
 
+def python_of(document: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+
+
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    blocks = python_of("README.md")
+    assert len(blocks) == 4
     scope: dict[str, object] = {
         "residua": residua,
         "net": residua.create("cifar_resnet62").eval(),
@@ -37,10 +42,22 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     exec(blocks[0], {})  # noqa: S102 - our own README
     exec(blocks[1], scope)  # noqa: S102
     monkeypatch.chdir(tmp_path)
-    exec(blocks[2], {"residua": residua, "batch": torch.zeros(3, 3, 64, 64)})  # noqa: S102
+    exec(blocks[2], {"residua": residua})  # noqa: S102
+    exec(blocks[3], {"residua": residua, "batch": torch.zeros(3, 3, 64, 64)})  # noqa: S102
+
+
+@pytest.mark.parametrize("document", ["data.md", "check.md", "packing.md"])
+def test_the_python_of_the_data_documents_runs(
+    document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
+    (block,) = python_of(f"docs/{document}")
+    exec(block, {})  # noqa: S102 - our own document
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", ROOT / "ARCHITECTURE.md"):
+    for document in (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\(([^)#:]+)\)|src=\"([^\"]+)\"", document.read_text()):
-            assert (ROOT / (link[0] or link[1])).exists(), link
+            assert (document.parent / (link[0] or link[1])).exists(), link

@@ -12,6 +12,7 @@ import typer
 from residua.errors import UserError
 
 if TYPE_CHECKING:
+    from residua.data.augmentation import Augmentation
     from residua.data.checking.overview import Overview
 
 Where = Annotated[
@@ -28,14 +29,17 @@ MaxBad = Annotated[float, typer.Option(metavar="PERCENT", help="Refuse data with
 Workers = Annotated[int | None, typer.Option(help="Processes that decode, if not one for each core.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-SMALL, PHOTO = 64, 224  # pixels; pictures that are not small are previewed at the usual size of photos
+PHOTO = 224  # pixels: the usual size of what a network sees of a photo
 
 
 def check(
     data: Where,
     report: Annotated[Path | None, typer.Option(help="Write a page with thumbnails into FILE.html.")] = None,
     preview: Annotated[Path | None, typer.Option(help="Draw what a network will see into FILE.png.")] = None,
-    augment: Annotated[str | None, typer.Option(help="The augmentation that the preview shows.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="The augmentation that the preview shows, by name (docs/augmentation.md)."),
+    ] = None,
     size: Annotated[int | None, typer.Option(help="The preview's pictures, in pixels.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write split.csv and bad_images.csv into this folder.")
@@ -57,6 +61,7 @@ def check(
     _check_folders(report, preview)
     if not preview and (augment or size):
         raise UserError("--augment and --size say what --preview shows: give it a file.")
+    chosen = _augmentation(augment) if augment else None
     found = _found(data, root, val, seed, max_bad, workers)
     if out:
         _write_tables(out, found)
@@ -65,7 +70,7 @@ def check(
 
         write_report(report, found)
     if preview:
-        _preview(preview, found, augment, size, seed)
+        _preview(preview, found, chosen, size, seed)
     code = exit_code(found)
     if json:
         typer.echo(json_format.dumps(as_json(found, code), indent=2))
@@ -97,7 +102,7 @@ def pack(
     found = _found(data, root, val, seed, max_bad, workers, remembered=True)
     if found.training is None:
         raise UserError(str(found.unusable))
-    channels = "gray" if len(found.checked.having("grayscale")) == len(found.training) else "rgb"
+    channels = "gray" if found.gray else "rgb"
     with progress("packing") as show:
         run(found.training, out, side=side, channels=channels, workers=workers, progress=show)
     return typer.echo(_packed_as_json(found, out) if json else _packed(found, out))
@@ -162,16 +167,22 @@ def _write_tables(folder: Path, found: Overview) -> None:
         write_split(folder / "split.csv", found.training)
 
 
-def _preview(path: Path, found: Overview, augment: str | None, size: int | None, seed: int) -> None:
+def _augmentation(name: str) -> Augmentation:
+    from residua.data.augmentation import augmentation
+
+    return augmentation(name)
+
+
+def _preview(path: Path, found: Overview, chosen: Augmentation | None, size: int | None, seed: int) -> None:
     if found.training is None:
         return typer.echo("residua: there is no preview of data that cannot be used.", err=True)
-    from residua.data.augmentation import augmentation
+    from residua.data.augmentation import usual
+    from residua.data.augmentation.description import SMALL
     from residua.data.preview import preview
     from residua.weights.metadata import Preprocessing
 
     middle = int(min(values["median"] for values in found.sizes.values()))
     size = size or (middle if middle <= SMALL else PHOTO)
     rule = Preprocessing(size=size, resize=size if size <= SMALL else size * 8 // 7)
-    return preview(
-        found.training, found.training.places("train"), rule, augmentation(augment or "none"), seed, path
-    )
+    shown = chosen or usual(size, found.gray)
+    return preview(found.training, found.training.places("train"), rule, shown, seed, path)

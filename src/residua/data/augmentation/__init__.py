@@ -7,4 +7,5 @@ from residua.data.augmentation.cropping import flips as flips
 from residua.data.augmentation.description import AUGMENTATIONS as AUGMENTATIONS
 from residua.data.augmentation.description import Augmentation as Augmentation
 from residua.data.augmentation.description import augmentation as augmentation
+from residua.data.augmentation.description import usual as usual
 from residua.data.augmentation.mixing import mix as mix

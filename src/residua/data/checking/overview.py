@@ -90,6 +90,11 @@ class Overview:
         return sorted({group for group, part in groups if group and first.setdefault(group, part) != part})
 
     @property
+    def gray(self) -> bool:
+        """Whether no good picture has colours."""
+        return len(self.checked.having("grayscale")) == len(self.checked.good)
+
+    @property
     def imbalance(self) -> float | None:
         """Divide the largest class's pictures by the smallest's; None where a class has none."""
         smallest, largest = int(self.class_sizes.min()), int(self.class_sizes.max())
