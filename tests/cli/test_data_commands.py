@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 from data.trouble import BAD, TRAITS, write_trouble
-from residua.cli import main
+from residua.cli import main, tables
+from residua.data.checking import report
 from residua.data.packing.packed import open_pack
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import apply_split
+from residua.errors import UserError
 
 EVIL = os.fsdecode(b"\xff[red]<script>\n\x1b[31m=cmd" + b"x" * 200 + b".png")
 
@@ -68,7 +70,7 @@ def test_clean_data_exits_with_0_and_a_table(run: Run) -> None:
 
 
 def test_json_is_all_of_standard_output_and_loses_no_name(run: Run, trouble: Path) -> None:
-    done = run("check", trouble, "--json", "--max-bad", "50")
+    done = run("check", trouble, "--json", "--max-bad", "0.5")
     found = json.loads(done.stdout)
     assert (done.code, found["exit"], done.stderr) == (1, 1, "")
     assert found["images"] == sum(found["classes"].values()) == sum(found["splits"].values()) + len(BAD)
@@ -80,7 +82,7 @@ def test_json_is_all_of_standard_output_and_loses_no_name(run: Run, trouble: Pat
 
 
 def test_no_name_reaches_the_terminal_as_a_command(run: Run, trouble: Path) -> None:
-    done = run("check", trouble, "--max-bad", "50")
+    done = run("check", trouble, "--max-bad", "0.5")
     assert "\\xff[red]<script>\\n\\x1b[31m=cmd" in done.stdout and "\x1b" not in done.stdout
     assert "Unreadable pictures: 5" in done.stdout and "and 1 more" in done.stdout
 
@@ -105,7 +107,7 @@ def test_out_holds_the_split_that_training_would_use(run: Run, tmp_path: Path) -
 
 def test_report_and_preview_are_written(run: Run, trouble: Path, tmp_path: Path) -> None:
     files = ("--report", "a.html", "--preview", "b.png", "--augment", "cifar", "--size", "24")
-    done = run("check", trouble, "--max-bad", "50", *files)
+    done = run("check", trouble, "--max-bad", "0.5", *files)
     assert done.code == 1, done.stderr
     assert "Data check" in (tmp_path / "a.html").read_text()
     with Image.open(tmp_path / "b.png") as grid:
@@ -114,7 +116,7 @@ def test_report_and_preview_are_written(run: Run, trouble: Path, tmp_path: Path)
 
 def test_pack_takes_what_the_check_finds_usable(run: Run, trouble: Path, tmp_path: Path) -> None:
     file = tmp_path / "trouble.pack"
-    done = run("pack", trouble, file, "--max-bad", "50", "--side", "20")
+    done = run("pack", trouble, file, "--max-bad", "0.5", "--side", "20")
     assert done.code == 0, done.stderr
     assert "left out: 5 unreadable" in done.stdout and "9 val" in done.stdout
     names = open_pack(file).names
@@ -137,8 +139,12 @@ def test_pack_says_what_it_wrote_as_json_and_keeps_gray_gray(run: Run, tmp_path:
     ("words", "sentence"),
     [
         (("check", "nowhere"), "'nowhere' does not exist"),
-        (("check", "digits", "--val", "2"), "val=2.0"),
-        (("check", "digits", "--max-bad", "101"), "max-bad=101"),
+        (("check", "nowhere", "--val", "2"), "val=2 is"),
+        (("check", "nowhere", "--size", "0", "--preview", "a.png"), "size=0"),
+        (("check", "nowhere", "--size", "5000", "--preview", "a.png"), "from 1 to 1024"),
+        (("check", "nowhere", "--report", "."), ". is a folder"),
+        (("check", "nowhere", "--out", __file__), "is a file"),
+        (("check", "nowhere", "--max-bad", "1.5"), "max-bad=1.5"),
         (("check", "digits", "--report", "nowhere/a.html"), "there is no folder 'nowhere'"),
         (("check", "digits", "--augment", "cifar"), "--preview"),
         (("check", "digits", "--root", "x"), "root='x'"),
@@ -151,6 +157,57 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
     done = run(*words)
     assert (done.code, done.stdout) == (2, "")
     assert sentence in done.stderr and done.stderr.startswith("residua: ") and done.stderr.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_written_does_not_undo_the_check(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise UserError("a.html cannot be written: No space left on device.")
+
+    monkeypatch.setattr(report, "write_report", full)
+    done = run("check", "digits", "--report", "a.html")
+    assert done.code == 2 and "Clean: nothing to look at" in done.stdout
+    assert done.stderr == "residua: a.html cannot be written: No space left on device.\n"
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-c", "from residua.cli import main; main()", *words]
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_nobodys_mistake(closed: str) -> None:
+    script = f'"$@" {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *command("check", "digits")], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_decoding_needs_no_standard_error(trouble: Path) -> None:
+    words = command("check", str(trouble), "--max-bad", "0.5", "--json")
+    done = subprocess.run(["/bin/sh", "-c", '"$@" 2>&-', "sh", *words], stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 1 and len(json.loads(done.stdout)["bad"]) == len(BAD)
+
+
+def test_a_narrow_terminal_cuts_the_bars_and_no_class(
+    run: Run, trouble: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "WIDE", 30)
+    rows = run("check", trouble, "--max-bad", "0.5").stdout.splitlines()
+    assert any(row.startswith(" cat ") for row in rows) and any(row.startswith(" dog ") for row in rows)
+
+
+def test_a_request_to_end_is_heeded_and_leaves_no_file(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nimport residua.files, residua.cli as cli\n"
+        "def build(*_):\n"
+        "    with residua.files.replacing(Path('out')): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "cli.app = build\ncli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (143, b"", b"")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_checking_needs_no_torch(trouble: Path, tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from residua import UserError
 from residua.data.augmentation import AUGMENTATIONS, Augmentation, augment, augmentation, usual
+from residua.data.augmentation.colour import PRINCIPAL_COLOURS
 
 EVERYTHING = {
     **AUGMENTATIONS,
     "reflected": Augmentation(crop_padding=3, padding="reflect", flip="alternating"),
     "zeros": Augmentation(crop_padding=3, padding="zero"),
-    "colours": Augmentation(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.5),
+    "colours": Augmentation(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.5, lighting=0.2),
     "operations": Augmentation(randaugment=3, magnitude=10),
     "erased": Augmentation(erasing=1.0),
 }
@@ -141,6 +142,17 @@ def test_colours_change_independently() -> None:
     assert torch.corrcoef(torch.stack([brighter, starker]))[0, 1].abs() < 0.12
 
 
+def test_lighting_adds_the_principal_colours_in_normal_amounts() -> None:
+    pixels = torch.full((4000, 3, 2, 2), 128, dtype=torch.uint8)
+    added = run(pixels, torch.arange(4000), Augmentation(lighting=0.5)).float() - 128
+    assert added.equal(added[:, :, :1, :1].expand_as(added))
+    colours = added[:, :, 0, 0] / 255 / 0.5
+    vectors = torch.tensor(PRINCIPAL_COLOURS)
+    torch.testing.assert_close(colours.T.cov(), vectors.T @ vectors, atol=1e-3, rtol=0)
+    gray = pictures(4, 1)
+    assert run(gray, torch.arange(4), Augmentation(lighting=1.0)).equal(gray)
+
+
 def test_alpha_keeps_its_values() -> None:
     pixels = pictures(20, 4)
     results = run(pixels, torch.arange(20), EVERYTHING["colours"])
@@ -162,6 +174,9 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"randaugment": 2, "magnitude": 11}, "magnitude=11"),
     ({"randaugment": -1}, "randaugment=-1"),
     ({"crop_padding": 1, "resized_crop": (0.1, 1)}, "two crops: choose one"),
+    ({"scaled_crop": (1, 2), "resized_crop": (0.1, 1)}, "resized_crop and scaled_crop are two crops"),
+    ({"scaled_crop": (0.5, 2)}, "scaled_crop=.*two numbers from 1 to 1000"),
+    ({"lighting": -1}, "lighting=-1"),
     ({"hue": 0.6}, "hue=0.6"),
     ({"erasing": 2}, "erasing=2"),
     ({"mixup": float("nan")}, "mixup=nan"),

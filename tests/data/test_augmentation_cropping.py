@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from residua.data.augmentation import Augmentation, augment, crop_box, crop_draws
-from residua.data.augmentation.cropping import resized, resized_together
+from residua.data.augmentation.cropping import resized, resized_together, scaled_box
 
 SIDES = st.integers(1, 5000)
 ROWS = crop_draws(0, 0, torch.arange(500)).tolist()
@@ -54,6 +54,25 @@ def test_a_batch_takes_the_boxes_that_single_pictures_take() -> None:
         left, top, width, height = crop_box(50, 40, row, (0.08, 1.0), (3 / 4, 4 / 3))
         box = one[None, :, top : top + height, left : left + width]
         assert result.equal(F.interpolate(box, (16, 24), mode="bilinear", antialias=True)[0])
+
+
+@given(SIDES, SIDES, st.sampled_from(ROWS))
+def test_a_scaled_crop_is_a_square_of_the_side_that_was_asked_for(
+    width: int, height: int, row: list[float]
+) -> None:
+    left, top, side, same = scaled_box(width, height, row, (256 / 224, 480 / 224))
+    short = min(width, height)
+    assert side == same and 0 <= left <= width - side and 0 <= top <= height - side
+    assert side == 1 or short * 224 / 480 - 0.5 <= side <= short * 224 / 256 + 0.5
+
+
+def test_scaled_crops_are_uniform_in_the_shorter_side_and_in_place() -> None:
+    boxes = torch.tensor([scaled_box(3000, 2000, row, (1, 3)) for row in ROWS]).double()
+    shorter = 2000 / boxes[:, 2]
+    assert shorter.min() < 1.02 and shorter.max() > 2.98 and abs(shorter.mean() - 2) < 0.06
+    room = torch.tensor([3000.0, 2000.0]) - boxes[:, 2:] + 1
+    places = boxes[:, :2] / room
+    assert (places.mean(0) - 0.5).abs().max() < 0.05 and torch.corrcoef(places.T)[0, 1].abs() < 0.1
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from residua.data.augmentation import Augmentation, mix
+from residua.data.augmentation.mixing import _partners
 
 COUNT = 400
 
@@ -40,6 +41,15 @@ def test_cutmix_pastes_a_rectangle_and_mixup_covers_all() -> None:
     assert 0.45 < (halves != marked()).float().mean((1, 2, 3)).max() < 0.6
     even, _ = mix(marked(), torch.eye(COUNT), torch.arange(COUNT), Augmentation(mixup=1), 0, 0)
     assert even.flatten(1).std(1).max() == 0
+
+
+def test_partners_do_not_depend_on_the_order_even_where_draws_are_equal() -> None:
+    samples = torch.tensor([9, 2, 7, 5, 0, 3])
+    turned = torch.tensor([3, 0, 5, 1, 4, 2])
+    draws = torch.tensor([0.5, 0.5, 0.5, 0.25, 0.5, 0.5])
+    partners = samples[_partners(draws, samples)]
+    assert torch.equal(samples[turned][_partners(draws[turned], samples[turned])], partners[turned])
+    assert sorted(partners.tolist()) == sorted(samples.tolist())
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.4, 1.0, 8.0, 90.0])

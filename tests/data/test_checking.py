@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from residua.data.checking.checked import Checked, check, usable, write_bad_images
 
 import residua
 from data.trouble import BAD, GOOD, TRAITS, picture, unruly, write_trouble
 from residua.data.checking import checked as checking
+from residua.data.checking.checked import Checked, check, usable, write_bad_images
 from residua.data.checking.examining import examine_apart
 from residua.data.checking.findings import exit_code, findings, verdict, visible
 from residua.data.checking.overview import Overview, as_json, overview
@@ -182,6 +183,17 @@ def test_interrupting_ends_the_processes_too() -> None:
     assert running.returncode == -signal.SIGINT and errors.count("Traceback") == 1
 
 
+def test_a_killed_check_leaves_no_process_and_no_word(tmp_path: Path) -> None:
+    write_trouble(tmp_path / "data")
+    for wait in (0.2, 0.4, 0.8):
+        code = f"import residua; residua.check({str(tmp_path / 'data')!r}, workers=2)"
+        running = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(wait)
+        running.kill()
+        assert running.communicate(timeout=30)[1] == b""  # returns when the children have ended, too
+
+
 def test_wrong_arguments_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="workers=0"):
         check(arrays([0, 1]), workers=0)
@@ -206,6 +218,12 @@ def test_uneven_small_and_missing_classes_are_said() -> None:
     assert titles(found) == {"Classes without a picture in val": 1} and exit_code(found) == 1
 
 
+def test_data_without_training_pictures_is_not_clean() -> None:
+    found = overview(check(arrays([0, 0, 1, 1], [1, 1, 1, 1])))
+    assert titles(found) == {"Classes without a picture in train": 2} and exit_code(found) == 1
+    assert found.missing_classes == {"train": ["class 0", "class 1"]}
+
+
 def test_groups_in_several_parts_are_said() -> None:
     data = replace(arrays([0, 1, 0, 1], [0, 0, 1, 1]), groups=["one", "two", "one", "three"])
     found = overview(check(data))
@@ -221,6 +239,11 @@ def test_copies_never_part_when_residua_splits() -> None:
     pixels[1::2] = pixels[::2]
     found = overview(check(data), val=0.3)
     assert len(found.twins) == 20 and not any(twins.across_parts for twins in found.twins)
+
+
+def test_of_very_many_copies_all_are_counted() -> None:
+    (finding,) = findings(overview(check(arrays([0, 1] * 500, same=True))))[:1]
+    assert finding.title == "Same picture in several classes" and len(finding.items[0].places) == 1000
 
 
 def test_pictures_much_smaller_than_the_others_are_a_note(tmp_path: Path) -> None:

@@ -340,6 +340,21 @@ def test_a_jpeg_of_countless_scans_is_refused(monkeypatch: pytest.MonkeyPatch) -
     assert "scans" in why(data[:-2] + scan * 100 + b"\xff\xd9")
 
 
+@pytest.mark.parametrize(
+    ("kind", "at", "piece"),
+    [
+        ("JPEG", 2, b"\xff\xe1\0\x0cExif\0\0abcd"),  # Pillow joins them again at each: minutes
+        ("JPEG", 2, b"\xff\xe5\0\2"),
+        ("PNG", 33, bytes(4) + b"abCd" + zlib.crc32(b"abCd").to_bytes(4)),
+        ("PPM", 2, b"\n# a comment"),
+    ],
+)
+def test_a_header_of_countless_pieces_is_refused(kind: str, at: int, piece: bytes) -> None:
+    data = saved(photo(), kind)
+    assert decode(data[:at] + 1_000 * piece + data[at:], "x").shape == (30, 40, 3)
+    assert why(data[:at] + 1_000_000 * piece + data[at:]) == "its header has more pieces than any photo's"
+
+
 def test_the_processs_filters_matter_as_little_as_pillows_warnings() -> None:
     """A PNG that says a wrong thing of its animation warns; 'error' would make it bad."""
     image = saved(photo(), "PNG")
@@ -383,6 +398,29 @@ def test_threads_decode_side_by_side() -> None:
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
     assert not wrong and warnings.filters == before
+
+
+FORKED = """
+import os, sys, warnings
+from PIL import ImageFile
+from residua.data import opening
+before = list(warnings.filters)
+ImageFile.LOAD_TRUNCATED_IMAGES = True
+with opening.undisturbed():  # as a thread does that is not in the child
+    if not os.fork():
+        assert ImageFile.LOAD_TRUNCATED_IMAGES
+        with opening.undisturbed():
+            assert not ImageFile.LOAD_TRUNCATED_IMAGES
+        assert ImageFile.LOAD_TRUNCATED_IMAGES and warnings.filters == before
+        os._exit(7)
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_begins_anew() -> None:
+    found = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
+    assert found.stdout == "7\n", found.stderr
 
 
 def why_half(data: bytes) -> bool:

@@ -84,11 +84,19 @@ def test_accents_of_macos_are_the_same_class(
     data = opened(tmp_path, f"train/{one}/1.jpg", "train/tea/1.jpg", f"val/{other}/2.jpg")
     assert data.classes == (one, "tea")
     assert told(data)[f"val/{other}/2.jpg"] == ("val", one)
+    both = opened(tmp_path / "both", f"{one}/1.jpg", f"{other}/2.jpg", "tea/1.jpg")
+    assert len(both.classes) == 2 and both.labels.tolist() == [0, 0, 1]
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     data = opened(tmp_path, "bus/1.jpg", "car/1.jpg", "train/1.jpg", "train/steam/2.jpg")
     assert (data.kind, data.classes) == ("folder", ("bus", "car", "train"))
+
+
+def test_a_stray_picture_in_the_only_part_does_not_make_it_a_class(tmp_path: Path) -> None:
+    data = opened(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "train/stray.jpg")
+    assert (data.kind, data.classes) == ("splits", ("a", "b"))
+    assert reasons(data) == {"train/stray.jpg": OUTSIDE}
 
 
 def test_a_stray_picture_does_not_make_a_part_a_class(tmp_path: Path) -> None:
@@ -164,7 +172,7 @@ def test_parts_made_of_links_to_one_folder_keep_their_pictures(tmp_path: Path) -
         (["a/1.jpg", "a/2.jpg"], "one class only, 'a'"),
         (["train/a/1.jpg", "val/a/1.jpg"], "one class only, 'a'"),
         (["train/1.jpg", "test/2.jpg"], "in folders of parts, but in no class folders"),
-        (["train/1.jpg", "train/more/2.jpg"], "in folders of parts, but in no class folders"),
+        (["train/1.jpg", "train/more/2.jpg"], "one class only, 'more'"),
     ],
 )
 def test_other_shapes_are_one_sentence(tmp_path: Path, names: list[str], fault: str) -> None:

@@ -206,6 +206,10 @@ def test_a_tree_deeper_than_python_nests_calls(tmp_path: Path) -> None:
         assert len(list_pictures(tmp_path).names) == 1
     finally:
         sys.setrecursionlimit(limit)
+        for folder, _, files in os.walk(tmp_path, topdown=False):  # pytest could not remove it
+            for name in files:
+                Path(folder, name).unlink()
+            Path(folder).rmdir()
 
 
 def test_the_order_of_the_disk_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

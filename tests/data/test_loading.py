@@ -1,6 +1,7 @@
 """Loading: every picture once, in an order and with pixels that the seed alone decides."""
 
 import gc
+import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from residua.data.packing.writing import pack
 
 from residua.data.augmentation import AUGMENTATIONS, Augmentation
 from residua.data.dataset import Data, Needed, Pictures, Pixels
@@ -21,6 +21,7 @@ from residua.data.draws import order
 from residua.data.facts import BadImageError, Facts
 from residua.data.loading import reading
 from residua.data.loading.loader import Batch, Loader, read_square
+from residua.data.packing.writing import pack
 from residua.data.pictures import Arrays, Files
 from residua.errors import UserError
 from residua.weights.metadata import Preprocessing
@@ -210,6 +211,21 @@ def test_random_crops_are_the_same_from_files_and_packed(tmp_path: Path, files: 
     assert not torch.equal(epochs[0][0].pixels, next(other).pixels)
 
 
+def test_random_crops_are_the_same_from_files_and_a_table_whatever_judging_does(
+    tmp_path: Path, arrays: Data
+) -> None:
+    names = [f"{name}.png" for name in arrays.names]
+    for place, name in enumerate(names):
+        Image.fromarray(arrays.read(place)).save(tmp_path / name)
+    files = described(names, Files(tmp_path, names))
+    sharp = replace(RULE, interpolation="bicubic")
+    epochs = [
+        list(Loader(each, np.arange(COUNT), sharp, 8, augmentation=PHOTO).epoch(1))
+        for each in (files, arrays)
+    ]
+    assert equal(*epochs)
+
+
 def test_pictures_on_the_device_are_those_in_memory(arrays: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     some = arrays.keep(np.array([8, 30, 2, 9, 1]))
     epochs = []
@@ -220,13 +236,25 @@ def test_pictures_on_the_device_are_those_in_memory(arrays: Data, monkeypatch: p
     assert equal(*epochs)
 
 
+@pytest.mark.parametrize("name", ["photo", "photo-paper"])
+def test_boxes_are_the_same_wherever_they_are_cut(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 40, 50, 3), np.uint8)
+    some = described([str(place) for place in range(9)], Arrays(pixels))
+    epochs = []
+    for room in (0, 10**9):
+        monkeypatch.setattr(reading, "_room", lambda _, room=room: room)
+        loader = Loader(some, np.arange(9), RULE, 4, shuffle=True, augmentation=AUGMENTATIONS[name])
+        epochs.append(list(loader.epoch(2)))
+    assert equal(*epochs)
+
+
 def test_a_large_photo_is_decoded_small_and_cropped_alike(tmp_path: Path) -> None:
     down, across = np.mgrid[0:1200, 0:1600] / 8
     Image.fromarray(np.stack([down, across, 255 - across], 2).astype(np.uint8)).save(tmp_path / "0.jpg")
     small = described(["0.jpg"], Files(tmp_path, ["0.jpg"]))
     large = pack(small, tmp_path / "packed")
-    gentle = Augmentation(resized_crop=(0.5, 1.0))
-    for epoch in range(5):
+    crops = Augmentation(resized_crop=(0.5, 1.0)), Augmentation(scaled_crop=(1, 1.5))
+    for epoch, gentle in itertools.product(range(4), crops):
         one, other = (
             next(Loader(each, np.arange(1), RULE, 1, augmentation=gentle).epoch(epoch)).pixels.int()
             for each in (small, large)

@@ -18,7 +18,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from residua.data.packing.writing import pack
 from safetensors.numpy import load_file
 
 from residua.data.dataset import Data, Needed, Pixels
@@ -26,6 +25,7 @@ from residua.data.facts import BadImageError, Facts
 from residua.data.packing import paying
 from residua.data.packing.packed import HEADER, Layout, is_pack, open_pack
 from residua.data.packing.paying import pays
+from residua.data.packing.writing import pack
 from residua.data.pictures import Arrays, Files
 from residua.errors import UserError
 from residua.files import claimed
@@ -164,6 +164,28 @@ def test_what_cannot_be_packed_is_said_and_leaves_nothing(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
+@pytest.mark.parametrize("out", ["", ".", "/"])
+def test_a_folder_is_no_name_for_a_file(out: str) -> None:
+    with pytest.raises(UserError, match="is a folder: name a file"):
+        pack(mixed(), out)
+
+
+def test_a_lock_that_vanishes_while_it_is_taken_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had it removes it when done."""
+    vanish = [tmp_path / ".out.lock"]
+
+    def late(handle: int, stat: Callable[[int], os.stat_result] = os.fstat) -> os.stat_result:
+        if vanish:
+            vanish.pop().unlink()
+        return stat(handle)
+
+    monkeypatch.setattr("residua.files.os.fstat", late)
+    with claimed(tmp_path / "out"):
+        assert not vanish and (tmp_path / ".out.lock").exists()
+
+
 def test_a_file_that_exists_stays(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.write_text("mine")
@@ -184,7 +206,7 @@ def test_too_little_space_is_said_before_anything_is_written(
 
 
 def test_two_cannot_write_one_file(tmp_path: Path) -> None:
-    with claimed(tmp_path / "out"), pytest.raises(UserError, match="being written by another process"):
+    with claimed(tmp_path / "out"), pytest.raises(UserError, match=r"being written by .*process"):
         pack(mixed(), tmp_path / "out")
     pack(mixed(), tmp_path / "out")
     assert len(list(tmp_path.iterdir())) == 1
@@ -453,10 +475,10 @@ def test_other_files_are_no_packs(tmp_path: Path) -> None:
             open_pack(path)
 
 
-def clock(monkeypatch: pytest.MonkeyPatch, decoding: float) -> Data:
-    """Give data whose pictures take so long to decode, on a clock that nothing else moves."""
-    now = 0.0
+def clock(monkeypatch: pytest.MonkeyPatch, decoding: float, syncing: float = 0) -> Data:
+    """Give data whose pictures take so long to decode, on a clock that only that and syncing move."""
     data = mixed(((40, 30),) * 30)
+    now = 0.0
 
     class Slow(Mixed):
         def read(self, place: int, channels: str = "rgb", needed: Needed | None = None) -> Pixels:
@@ -464,8 +486,14 @@ def clock(monkeypatch: pytest.MonkeyPatch, decoding: float) -> Data:
             now += decoding
             return super().read(place, channels, needed)
 
+    def slowly(handle: int, sync: Callable[[int], None] = os.fsync) -> None:
+        nonlocal now
+        now += syncing
+        sync(handle)
+
     assert isinstance(data.pictures, Mixed)
     monkeypatch.setattr(paying.time, "perf_counter", lambda: now)  # type: ignore[attr-defined]
+    monkeypatch.setattr(paying.os, "fsync", slowly)  # type: ignore[attr-defined]
     monkeypatch.setattr(paying, "processors", lambda: 2)
     return replace(data, pictures=Slow(data.pictures.pixels))
 
@@ -477,6 +505,28 @@ def test_packing_pays_from_the_second_epoch_on(tmp_path: Path, monkeypatch: pyte
     assert (often.pack, often.size, often.saved) == (True, 30 * 40 * 30 * 3, 30 * 10 * 89 / 2)
     assert often.sentence == "Packed: 108.0 KB, which saves about 4 hours in 90 epochs."
     assert not list(tmp_path.iterdir())
+
+
+def test_the_time_to_sync_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures are written together: a slow sync after each few of them would forbid any packing."""
+    data = clock(monkeypatch, decoding=0.001, syncing=0.05)
+    assert pays(data, None, 4, tmp_path).pack
+
+
+def test_where_nothing_can_be_written_nothing_is_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = pays(clock(monkeypatch, decoding=10), None, 90, tmp_path / "none")
+    assert not verdict.pack and "none' cannot be written: No such file" in verdict.sentence
+
+
+def test_a_containers_limit_is_its_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = (tmp_path / "none", tmp_path / "max", tmp_path / "limit")
+    limits[1].write_text("max\n")
+    monkeypatch.setattr(paying, "CONTAINER", limits)
+    machine = paying._memory()
+    limits[2].write_text("150000\n")
+    assert (paying._memory(), machine > 150_000) == (150_000, True)
 
 
 def test_what_does_not_fit_is_not_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

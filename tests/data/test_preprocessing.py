@@ -54,6 +54,16 @@ def test_squares_are_pillows(rule: Any, interpolation: Any, size: tuple[int, int
     assert difference.max() <= most and difference.float().mean() < (0.3 if tall else 0.01)
 
 
+@pytest.mark.parametrize("rule", ["crop", "letterbox", "squash"])
+def test_the_nearest_pixel_is_pillows(rule: Any) -> None:
+    """But where two are as near: then rounding decides."""
+    chosen = Preprocessing(size=50, resize=60, rule=rule, interpolation="nearest")
+    for image in (photo(131, 97), photo(97, 131), photo(43, 37)):
+        width, height = chosen.resized(*image.size)
+        by_hand = image.resize((width, height), Image.Resampling.NEAREST)
+        assert torch.equal(squared(batch(image), chosen), squared(batch(by_hand), chosen))
+
+
 @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from(["crop", "letterbox", "squash"]))
 def test_the_resized_size_fits_the_rule(width: int, height: int, rule: Any) -> None:
     wide, high = Preprocessing(size=32, resize=40, rule=rule).resized(width, height)
@@ -107,6 +117,14 @@ def test_normalising_is_exact_in_any_layout(layout: Layout, channels: Any) -> No
     assert torch.equal(squares, kept)
     half = normalized(squares, rule, torch.bfloat16)
     assert half.dtype == torch.bfloat16 and (half.double() - expected).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_squares_of_fractions_stay_what_they_are(layout: torch.memory_format) -> None:
+    squares = (255 * torch.rand(2, 3, 6, 6)).to(memory_format=layout)
+    kept = squares.clone()
+    normalized(squares, Preprocessing(size=6, resize=6))
+    assert torch.equal(squares, kept)
 
 
 def test_the_pages_code_gives_the_same(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Whatever a user names is opened by what it is, or refused in one sentence."""
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -41,6 +42,18 @@ def test_a_name_goes_before_a_folder_of_that_name(tmp_path: Path, monkeypatch: p
     photos(tmp_path / "digits")
     assert open_data("digits").kind == "digits"
     assert open_data("./digits").kind == "folder"
+
+
+def test_a_folder_that_may_not_be_searched_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refused)
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(UserError, match=f"{tmp_path}' cannot be listed: Permission denied"):
+        open_data(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "none", "digit", "a\0b", "x" * 300, "none/photos.csv"])

@@ -101,7 +101,9 @@ def test_a_link_followed_by_dots_leads_nowhere_else(tmp_path: Path) -> None:
         ("path,label\n", "lists no pictures"),
         ("pth,label\n1.jpg,a\n", "write 'path' for 'pth'."),
         ("Path,Label\n1.jpg,a\n", "write 'path' for 'Path'."),
-        ("path;label\n1.jpg;a\n", "has the columns 'path;label', not 'path'"),
+        ("path;label\n1.jpg;a\n", "has the columns 'path;label', not 'path': put commas between cells."),
+        ("path\tlabel\n1.jpg\ta\n", "put commas between cells."),
+        ("path,label".encode("utf-16"), "save it as UTF-8."),
         ("path,label,spilt\n1.jpg,a,train\n", "write 'split' for 'spilt'."),
         ("path,label,label\n1.jpg,a,b\n", "two columns 'label'"),
         ("path,label\n1.jpg,a\n2.jpg\n", "row 3 of "),
@@ -117,10 +119,11 @@ def test_a_link_followed_by_dots_leads_nowhere_else(tmp_path: Path) -> None:
         ('path,label\n"1.jpg,a\n', "is no CSV"),
         ('path,label\n"1"x,a\n', "is no CSV"),
         (f'path,label\n"{"x" * 200_000}",a\n', "is no CSV"),
+        ("x" * 100_000, f"has the columns {'x' * 200!r}, not"),
         ("x" * 2_000_000, "a line of more than 1,048,576 characters"),
     ],
 )
-def test_faults_are_one_sentence(tmp_path: Path, text: str, fault: str) -> None:
+def test_faults_are_one_sentence(tmp_path: Path, text: str | bytes, fault: str) -> None:
     assert fault in refused(tmp_path, text)
 
 

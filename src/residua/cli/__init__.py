@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 
@@ -51,15 +53,23 @@ def _common(
 
 def main() -> None:
     """Run a command; whatever goes wrong is one sentence on standard error and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
-            stream.reconfigure(errors="replace")
+    sys.stdout, sys.stderr = map(_lenient, (sys.stdout, sys.stderr))
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # temporary files are removed
     try:
         app()
     except Exception as error:
         if os.environ.get("RESIDUA_DEBUG"):
             raise
         sys.exit(_explained(error))
+
+
+def _lenient(stream: TextIO | None) -> TextIO:
+    """Let a stream take any name of a file, and have one where it is closed."""
+    if stream is None:
+        return Path(os.devnull).open("w")
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return stream
 
 
 def _explained(error: Exception) -> int:

@@ -25,11 +25,12 @@ Where = Annotated[
 Root = Annotated[Path | None, typer.Option(help="Folder of the pictures that a CSV names, if not its own.")]
 Val = Annotated[float, typer.Option(help="Share of each class to judge by, where the data has no such part.")]
 Seed = Annotated[int, typer.Option(help="Which pictures are taken for it.")]
-MaxBad = Annotated[float, typer.Option(metavar="PERCENT", help="Refuse data with more unreadable pictures.")]
+MaxBad = Annotated[float, typer.Option(metavar="SHARE", help="Refuse data with more unreadable pictures.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that decode, if not one for each core.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 PHOTO = 224  # pixels: the usual size of what a network sees of a photo
+LARGEST = 1024  # a preview of 48 such pictures takes 200 MB
 
 
 def check(
@@ -47,7 +48,7 @@ def check(
     root: Root = None,
     val: Val = 0.1,
     seed: Seed = 0,
-    max_bad: MaxBad = 10.0,
+    max_bad: MaxBad = 0.1,
     workers: Workers = None,
     json: Json = False,
 ) -> None:
@@ -56,29 +57,51 @@ def check(
     Exit code 0: clean. 1: something to look at. 2: the data cannot be used.
     """
     from residua.data.checking.findings import exit_code
-    from residua.data.checking.overview import as_json
 
-    _check_folders(report, preview)
-    if not preview and (augment or size):
-        raise UserError("--augment and --size say what --preview shows: give it a file.")
+    _check_files(report, preview)
+    _check_named(".html", report)
+    _check_named(".png", preview)
+    _check_options(out, preview, augment, size)
     chosen = _augmentation(augment) if augment else None
     found = _found(data, root, val, seed, max_bad, workers)
-    if out:
-        _write_tables(out, found)
-    if report:
-        from residua.data.checking.report import write_report
-
-        write_report(report, found)
-    if preview:
-        _preview(preview, found, chosen, size, seed)
     code = exit_code(found)
-    if json:
-        typer.echo(json_format.dumps(as_json(found, code), indent=2))
-    else:
-        from residua.cli import data_tables, tables
+    try:
+        if out:
+            _write_tables(out, found)
+        if report:
+            from residua.data.checking.report import write_report
 
-        tables.show(data_tables.checked(found))
+            write_report(report, found)
+        if preview:
+            _preview(preview, found, chosen, size, seed)
+    finally:  # a full disk does not undo what was found
+        _show(found, code, json)
     raise typer.Exit(code)
+
+
+def _check_options(out: Path | None, preview: Path | None, augment: str | None, size: int | None) -> None:
+    if out and out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: --out names a folder.")
+    if not preview and (augment or size is not None):
+        raise UserError("--augment and --size say what --preview shows: give it a file.")
+    if size is not None and not 1 <= size <= LARGEST:
+        raise UserError(f"size={size} is not valid: it must be from 1 to {LARGEST}.")
+
+
+def _check_named(suffix: str, file: Path | None) -> None:
+    """Keep a slip of the keyboard from replacing a picture by a page about it."""
+    if file and file.suffix.lower() != suffix:
+        raise UserError(f"{file} is not valid: the name must end in {suffix}.")
+
+
+def _show(found: Overview, code: int, json: bool) -> None:
+    from residua.data.checking.overview import as_json
+
+    if json:
+        return typer.echo(json_format.dumps(as_json(found, code), indent=2))
+    from residua.cli import data_tables, tables
+
+    return tables.show(data_tables.checked(found))
 
 
 def pack(
@@ -88,7 +111,7 @@ def pack(
     root: Root = None,
     val: Val = 0.1,
     seed: Seed = 0,
-    max_bad: MaxBad = 10.0,
+    max_bad: MaxBad = 0.1,
     workers: Workers = None,
     json: Json = False,
 ) -> None:
@@ -96,7 +119,7 @@ def pack(
     from residua.cli.progress import progress
     from residua.data.packing.writing import pack as run
 
-    _check_folders(out)
+    _check_files(out)
     if os.path.lexists(out):
         raise UserError(f"{out} exists: remove it first, or give another name.")
     found = _found(data, root, val, seed, max_bad, workers, remembered=True)
@@ -142,19 +165,23 @@ def _found(
     from residua.data.sources.recognition import open_data
     from residua.weights.download import show_progress
 
-    if not 0 <= max_bad <= 100:
-        raise UserError(f"max-bad={max_bad:g} is not valid: it is a percentage, from 0 to 100.")
+    if not 0 <= val < 1:
+        raise UserError(f"val={val:g} is not valid: it is a share, from 0 to below 1.")
+    if not 0 <= max_bad <= 1:
+        raise UserError(f"max-bad={max_bad:g} is not valid: it is a share, from 0 to 1.")
     opened = open_data(where, root=root, progress=show_progress)
     with progress("decoding") as show:
         checked = run(opened, remembered=remembered, workers=workers, progress=show)
-    return overview(checked, val=val, seed=seed, max_bad=max_bad / 100)
+    return overview(checked, val=val, seed=seed, max_bad=max_bad)
 
 
-def _check_folders(*files: Path | None) -> None:
+def _check_files(*files: Path | None) -> None:
     """Find out before the work, not after it, that there is no place for its result."""
     for file in files:
         if file and not file.parent.is_dir():
             raise UserError(f"{file} cannot be written: there is no folder {str(file.parent)!r}.")
+        if file and file.is_dir():
+            raise UserError(f"{file} is a folder: name a file in it.")
 
 
 def _write_tables(folder: Path, found: Overview) -> None:
@@ -165,6 +192,8 @@ def _write_tables(folder: Path, found: Overview) -> None:
     write_bad_images(folder / "bad_images.csv", found.checked)
     if found.training:
         write_split(folder / "split.csv", found.training)
+    else:
+        (folder / "split.csv").unlink(missing_ok=True)  # an earlier one says what is no longer true
 
 
 def _augmentation(name: str) -> Augmentation:

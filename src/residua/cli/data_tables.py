@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich import box
+from rich.bar import Bar
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -57,13 +58,13 @@ def _classes(found: Overview) -> Table:
     columns = _columns(found)
     for title in columns:
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("", max_width=BAR)
     sizes = found.class_sizes
     longest = max(int(sizes.max()), 1)
     for place, name in enumerate(found.data.classes[:ROWS]):
-        bar = "█" * max(round(BAR * sizes[place] / longest), int(sizes[place] > 0))
+        bar = Bar(longest, 0, sizes[place], color="blue")
         counts = (f"{counts[place]:,}" for counts in columns.values())
-        table.add_row(Text(visible(name)), *counts, Text(bar, style="blue"))
+        table.add_row(Text(visible(name)), *counts, bar)
     if len(sizes) > ROWS:
         rest = (f"{counts[ROWS:].sum():,}" for counts in columns.values())
         table.add_row(f"and {len(sizes) - ROWS:,} more", *rest)

@@ -95,8 +95,9 @@ def digest(plain: Image.Image) -> bytes:
     """Hash the pixels of a picture in gray, RGB or RGBA; how they are stored does not matter."""
     opaque = plain.mode != "RGBA" or plain.getchannel("A").getextrema() == (255, 255)
     pixels = plain.convert("RGB") if opaque and plain.mode != "RGB" else plain
-    start = f"{pixels.mode} {pixels.width} {pixels.height} ".encode()
-    return hashlib.blake2b(start + pixels.tobytes(), digest_size=16).digest()
+    found = hashlib.blake2b(f"{pixels.mode} {pixels.width} {pixels.height} ".encode(), digest_size=16)
+    found.update(pixels.tobytes())
+    return found.digest()
 
 
 def _draft(image: ImageFile.ImageFile, needed: Needed) -> Box | None:

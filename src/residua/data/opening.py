@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import re
 import stat
 import threading
@@ -24,6 +26,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 512 << 20
 MAX_SCANNED = 20 * MAX_PIXELS  # pixels times scans: a JPEG may have thousands of nearly empty scans
+MAX_HEADER_WORK = 50_000_000_000  # bytes, each counted at every read: Pillow may join all pieces at each
 
 # How files begin. Plain-text PNM is not here: Pillow may need hours for one.
 _READERS: dict[bytes, type[ImageFile.ImageFile]] = {
@@ -63,10 +66,27 @@ def opened(data: bytes) -> ImageFile.ImageFile:
     reader = next((reader for start, reader in _READERS.items() if data.startswith(start)), None)
     if reader is None:
         raise BadContentError("it is no JPEG, PNG, WebP, GIF, BMP, TIFF or binary PNM")
+    source = _Source(data)
     with blaming("its header is damaged, or of a kind that Pillow cannot read"):
-        image = reader(BytesIO(data))
+        image = reader(source)
+    source.left = math.inf
     _bounded(image, data)
     return image
+
+
+class _Source(BytesIO):
+    """A file's content. A header of countless pieces would take Pillow minutes and much memory."""
+
+    taken = 0
+    left: float = MAX_HEADER_WORK
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        self.taken += len(piece)
+        self.left -= self.taken
+        if self.left < 0:
+            raise BadContentError("its header has more pieces than any photo's")
+        return piece
 
 
 def _bounded(image: ImageFile.ImageFile, data: bytes) -> None:
@@ -101,6 +121,18 @@ _SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _lock = threading.Lock()
 _inside = 0
 _truncated = False
+
+
+def _alone() -> None:
+    """Begin anew in a forked process: the threads that were inside are not in it."""
+    global _inside
+    if _inside:
+        ImageFile.LOAD_TRUNCATED_IMAGES, _inside = _truncated, 0
+    _lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_alone)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from residua.data.augmentation import Augmentation, mix
+from residua.data.checking.findings import visible
 from residua.data.dataset import Data, Places
 from residua.data.draws import order
 from residua.data.loading.loader import Loader
@@ -116,7 +117,8 @@ class _Sheet:
 
     def write(self, place: tuple[int, int], text: str, colour: str, width: int) -> None:
         """Write a line that is no longer than it may be, whatever a name holds."""
-        text = "".join(sign if self._drawable(sign) else _escaped(sign) for sign in text[:200])
+        signs = visible(text[:200])
+        text = "".join(sign if self._drawable(sign) else _escaped(sign) for sign in signs)
         if self.font.getlength(text) > width:
             while text and self.font.getlength(text + "...") > width:
                 text = text[:-1]
@@ -125,8 +127,6 @@ class _Sheet:
 
     def _drawable(self, sign: str) -> bool:
         """Whether the font has a sign; it draws the same box for all that it lacks."""
-        if not sign.isprintable() or "\ud800" <= sign <= "\udfff":
-            return False
         return sign == " " or bytes(self.font.getmask(sign)) != bytes(self.font.getmask("\U0010fffd"))
 
 

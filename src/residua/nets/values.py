@@ -99,5 +99,9 @@ def _boolean(text: str) -> bool:
     return words[text.lower()]
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in text.strip("()[]").rstrip(",").split(","))
+def _numbers(text: str) -> tuple[float, ...]:
+    numbers = text.strip("()[]").rstrip(",").split(",")
+    try:
+        return tuple(map(int, numbers))
+    except ValueError:
+        return tuple(map(float, numbers))

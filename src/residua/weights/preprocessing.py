@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,16 +33,16 @@ def squared(pixels: Tensor, rule: Preprocessing) -> Tensor:
 
 
 def normalized(squares: Tensor, rule: Preprocessing, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Scale a batch of 8-bit squares, subtract the mean and divide by the deviation, where they are."""
+    """Scale a batch of squares, 0 to 255, subtract the mean and divide by the deviation, where they are."""
     x = squares.flip(1) if rule.channels == "bgr" else squares
     std = torch.tensor(rule.std, dtype=torch.float64)
     factor = (rule.scale / std).to(x.device, torch.float32)
     shift = (-torch.tensor(rule.mean, dtype=torch.float64) / std).to(x.device, torch.float32)
     if x.stride(1) != 1:
-        return x.float().mul_(factor.view(-1, 1, 1)).add_(shift.view(-1, 1, 1)).to(dtype)
+        return x.to(torch.float32, copy=True).mul_(factor.view(-1, 1, 1)).add_(shift.view(-1, 1, 1)).to(dtype)
     # Channels last: whole rows are multiplied by repeated constants, which is many times faster.
     count, channels, height, width = x.shape
-    rows = x.movedim(1, -1).reshape(count, height, width * channels).float()
+    rows = x.movedim(1, -1).reshape(count, height, width * channels).to(torch.float32, copy=True)
     rows.mul_(factor.repeat(width)).add_(shift.repeat(width))
     return rows.view(count, height, width, channels).movedim(-1, 1).to(dtype)
 
@@ -61,9 +59,9 @@ def _middle(x: Tensor) -> Tensor:
 def _resized(x: Tensor, height: int, width: int, rule: Preprocessing) -> Tensor:
     if x.shape[2:] == (height, width):
         return x
-    smooth = rule.interpolation != "nearest"
-    options: dict[str, Any] = {"antialias": rule.antialias} if smooth else {}
-    return F.interpolate(x, (height, width), mode=rule.interpolation, **options)
+    if rule.interpolation == "nearest":
+        return F.interpolate(x, (height, width), mode="nearest-exact")  # "nearest" is not Pillow's
+    return F.interpolate(x, (height, width), mode=rule.interpolation, antialias=rule.antialias)
 
 
 def _filled(x: Tensor, rule: Preprocessing) -> Tensor:

@@ -11,7 +11,6 @@ from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from residua.errors import UserError
@@ -21,6 +20,8 @@ HEADER_LIMIT = 10_000_000
 KEY, DIGEST = "residua", "sha256"
 NO_DIGEST = "0" * 64
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
+WHOLE = {"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8}
+KINDS = FLOATS | WHOLE | {"BOOL": torch.bool, "C64": torch.complex64}
 
 
 def open_safely(path: Path) -> safe_open:
@@ -62,27 +63,50 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
     """Write tensors and metadata with a checksum; an old file stays until the new one is whole."""
-    own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        # One key alone: safetensors writes several in an order that differs from run to run.
-        _save(own, temporary, {KEY: f'{{"{DIGEST}":"{NO_DIGEST}",{metadata.removeprefix("{")}'})
-        with temporary.open("r+b") as file:
-            header = file.read(int.from_bytes(file.read(8), "little"))
-            file.seek(8 + header.index(NO_DIGEST.encode()))
-            file.write(digest(temporary).encode())
+    # One key alone: other writers of safetensors order several as they like.
+    _write(path, tensors, {KEY: f'{{"{DIGEST}":"{NO_DIGEST}",{metadata.removeprefix("{")}'})
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write plain safetensors for other libraries, whole or not at all."""
-    with replacing(path) as temporary:
-        _save(dict(tensors), temporary, {"format": "pt"})
+    _write(path, tensors, {"format": "pt"})
 
 
-def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    try:
-        save_file(tensors, path, metadata)
-    except SafetensorError as error:  # a full disk, mostly
-        raise OSError(_plain(error)) from None
+def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write and hash in one pass.
+
+    The safetensors library would write a temporary file of its own making first, which a kill leaves behind.
+    """
+    widest_first = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
+    header = _header(widest_first, metadata)
+    total = hashlib.sha256(header)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(header)
+        for _, tensor in widest_first:
+            content = _bytes(tensor.detach().cpu().contiguous())
+            file.write(content)
+            total.update(content)
+        if KEY in metadata:
+            file.seek(header.index(NO_DIGEST.encode()))
+            file.write(total.hexdigest().encode())
+
+
+def _header(tensors: list[tuple[str, Tensor]], metadata: dict[str, str]) -> bytes:
+    """Return the length and the JSON that a safetensors file begins with; the data behind it is aligned."""
+    names = {kind: name for name, kind in KINDS.items()}
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, tensor in tensors:
+        begin, end = end, end + tensor.nbytes
+        kind, shape = names[tensor.dtype], list(tensor.shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
 def is_whole(path: Path) -> bool:
@@ -98,9 +122,9 @@ def read_into(path: Path, targets: Mapping[str, Tensor]) -> bool:
         header, total = _hashed_header(file)
         stated = stated_digest(header.pop("__metadata__"))
         for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-            target, kind = targets[name], FLOATS.get(entry["dtype"], torch.int64)
+            target, kind = targets[name], KINDS[entry["dtype"]]
             place = target if target.dtype == kind else torch.empty(target.shape, dtype=kind)
-            view = place.reshape(-1).view(torch.uint8).numpy().data
+            view = _bytes(place)
             file.readinto(view)
             total.update(view)
             if place is not target:

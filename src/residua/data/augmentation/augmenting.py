@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from residua.data.augmentation import colour
-from residua.data.augmentation.cropping import Size, crop_box, crop_draws, flips, resized, shifted
+from residua.data.augmentation.cropping import Size, crop_draws, flips, random_box, resized, shifted
 from residua.data.augmentation.description import Augmentation
 from residua.data.augmentation.picking import rectangles
 from residua.data.augmentation.randaugment import randaugment
@@ -40,7 +40,7 @@ def augment(
     mean = torch.tensor(fill, dtype=torch.uint8).to(pixels.device)
     draw = functools.partial(uniform, seed, epoch, samples)
     flip = flips(augmentation, seed, epoch, samples).to(pixels.device)
-    if augmentation.resized_crop:
+    if augmentation.boxes:
         pixels = _resized(pixels, crop_draws(seed, epoch, samples), augmentation, flip, size)
     elif augmentation.crop_padding or augmentation.flip != "none":
         pixels = _shifted(pixels, draw("crop", 2), augmentation, flip, mean, size)
@@ -52,8 +52,7 @@ def augment(
 
 def _resized(pixels: Tensor, draws: Tensor, a: Augmentation, flip: Tensor, size: Size | None) -> Tensor:
     height, width = pixels.shape[2:]
-    scale, ratio = a.resized_crop or (1.0, 1.0), a.ratio or (1.0, 1.0)
-    boxes = [crop_box(width, height, row, scale, ratio) for row in draws.tolist()]
+    boxes = [random_box(a, width, height, row) for row in draws.tolist()]
     return resized(pixels, boxes, flip, size or (height, width))
 
 
@@ -82,6 +81,9 @@ def _jittered(pixels: Tensor, draw: Draw, a: Augmentation) -> Tensor:
             amounts = strength * (2 * draw(change.__name__, 1)[:, 0] - 1)
             amounts = amounts if change is colour.hue else 1 + amounts
             pixels = colour.keeping_alpha(change, pixels, amounts.to(pixels.device))
+    if a.lighting:
+        amounts = a.lighting * torch.special.ndtri(draw("lighting", 3).clamp(min=2**-25))
+        pixels = colour.keeping_alpha(colour.lighting, pixels, amounts.to(pixels.device))
     return pixels
 
 

@@ -11,6 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# The principal colours of ImageNet's photos (AlexNet's, as fb.resnet.torch has them), each by its deviation.
+PRINCIPAL_COLOURS = (
+    (-0.5675 * 0.2175, -0.5808 * 0.2175, -0.5836 * 0.2175),
+    (0.7192 * 0.0188, -0.0045 * 0.0188, -0.6948 * 0.0188),
+    (0.4009 * 0.0045, -0.8140 * 0.0045, 0.4203 * 0.0045),
+)
+
 
 def keeping_alpha(change: Callable[[Tensor, Tensor], Tensor], pixels: Tensor, amounts: Tensor) -> Tensor:
     """Change all channels but a fourth."""
@@ -58,6 +65,14 @@ def hue(pixels: Tensor, turns: Tensor) -> Tensor:
     ramp = (sector[:, None] + offsets) % 6
     ramp = torch.minimum(ramp, 4 - ramp).clamp_(0, 1)
     return (value - spread * ramp).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def lighting(pixels: Tensor, amounts: Tensor) -> Tensor:
+    """Add to each picture its three amounts of the principal colours; gray pictures stay."""
+    if pixels.shape[1] == 1:
+        return pixels
+    colours = 255 * amounts @ torch.tensor(PRINCIPAL_COLOURS, device=pixels.device)
+    return (pixels + colours[:, :, None, None]).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _sector(exact: Tensor, value: Tensor, spread: Tensor) -> Tensor:

@@ -19,8 +19,21 @@ TRIES = 10
 
 
 def crop_draws(seed: int, epoch: int, samples: Tensor) -> Tensor:
-    """Return for each sample the row of draws that `crop_box` takes."""
+    """Return for each sample the row of draws that `random_box` takes."""
     return uniform(seed, epoch, samples, "resized crop", 2 * TRIES + 2)
+
+
+def random_box(augmentation: Augmentation, width: int, height: int, draws: Sequence[float]) -> Box:
+    """Return the box of a picture that the augmentation resizes, from one sample's row of `crop_draws`."""
+    if augmentation.scaled_crop:
+        return scaled_box(width, height, draws, augmentation.scaled_crop)
+    return crop_box(width, height, draws, augmentation.resized_crop or (1, 1), augmentation.ratio or (1, 1))
+
+
+def scaled_box(width: int, height: int, draws: Sequence[float], scale: Sequence[float]) -> Box:
+    """Return the square that a crop of a resized picture shows: the papers' rule, before any resizing."""
+    side = max(1, round(min(width, height) / (scale[0] + draws[0] * (scale[1] - scale[0]))))
+    return int(draws[-2] * (width - side + 1)), int(draws[-1] * (height - side + 1)), side, side
 
 
 def crop_box(

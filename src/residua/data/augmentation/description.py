@@ -20,11 +20,13 @@ class Augmentation:
     A field with default None has a meaning only beside another (see `CONDITIONAL`), as in a `Spec`.
     """
 
-    # One crop at most: of the picture's own size from the padded picture, or of a random size, resized.
+    # One crop at most: of the picture's own size from the padded picture; of a random share of its area,
+    # resized; or of the picture resized at random.
     crop_padding: int = 0
     padding: Literal["mean", "zero", "reflect"] | None = None  # what the border is filled with
     resized_crop: Numbers | None = None  # the least and the largest share of the picture's area
     ratio: Numbers | None = None  # the least and the largest ratio of width to height
+    scaled_crop: Numbers | None = None  # the picture's least and largest shorter side, in sides of the crop
 
     flip: Literal["none", "random", "alternating"] = "none"  # left to right
 
@@ -33,6 +35,7 @@ class Augmentation:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
+    lighting: float = 0.0  # how much of the colours in which photos differ the most is added or taken
 
     randaugment: int = 0  # how many random operations
     magnitude: float | None = None  # how strong they are, 0 to 10
@@ -57,8 +60,9 @@ class Augmentation:
             elif getattr(self, name) is None:
                 object.__setattr__(self, name, condition.usual)
         _check_numbers(self)
-        if self.crop_padding and self.resized_crop:
-            raise UserError("crop_padding and resized_crop are two crops: choose one.")
+        crops = [name for name in ("crop_padding", "resized_crop", "scaled_crop") if getattr(self, name)]
+        if len(crops) > 1:
+            raise UserError(f"{crops[0]} and {crops[1]} are two crops: choose one.")
 
     def edit(self, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field fails with the nearest."""
@@ -76,6 +80,11 @@ class Augmentation:
     def to_dict(self) -> dict[str, Any]:
         """Return the description as plain data."""
         return asdict(self)
+
+    @property
+    def boxes(self) -> bool:
+        """Whether a random box of each picture is resized."""
+        return bool(self.resized_crop or self.scaled_crop)
 
     @property
     def mixes(self) -> bool:
@@ -101,9 +110,13 @@ EDGES = 1000  # beyond any use, and far from where numbers overflow
 
 def _check_numbers(a: Augmentation) -> None:
     within("crop_padding", a.crop_padding, 0, EDGES)
-    for name, low, high in (("resized_crop", 0, 1), ("ratio", 1 / EDGES, EDGES)):
+    for name, low, high in (
+        ("resized_crop", 0, 1),
+        ("ratio", 1 / EDGES, EDGES),
+        ("scaled_crop", 1, EDGES),
+    ):
         _check_range(name, getattr(a, name), low, high)
-    for name in ("brightness", "contrast", "saturation", "erasing"):
+    for name in ("brightness", "contrast", "saturation", "lighting", "erasing"):
         within(name, getattr(a, name), 0, 1, closed=True)
     within("hue", a.hue, 0, 0.5, closed=True)
     at_least("randaugment", a.randaugment, 0)
@@ -126,6 +139,7 @@ AUGMENTATIONS = {
     "cifar": Augmentation(crop_padding=4, flip="random"),
     "cifar-fast": Augmentation(crop_padding=2, padding="reflect", flip="alternating"),
     "photo": Augmentation(resized_crop=(0.08, 1.0), flip="random"),
+    "photo-paper": Augmentation(scaled_crop=(256 / 224, 480 / 224), flip="random", lighting=0.1),
     "photo-gentle": Augmentation(resized_crop=(0.35, 1.0), flip="random"),
     "photo-strong": Augmentation(
         resized_crop=(0.08, 1.0), flip="random", randaugment=2, magnitude=7.0, mixup=0.1, cutmix=1.0

@@ -30,16 +30,17 @@ def mix(
     draws = uniform(seed, epoch, samples, "mix", 5).cpu()  # not every device has the float64 that follows
     size = (inputs.shape[2], inputs.shape[3])
     weights, shares = _weights(draws[:, 1:], augmentation, size, inputs.device)
-    partners = _partners(draws[:, 0]).to(inputs.device)
+    partners = _partners(draws[:, 0], samples.cpu()).to(inputs.device)
     mixed = torch.lerp(inputs[partners].float(), inputs.float(), weights)
     if not inputs.is_floating_point():
         mixed.round_()
     return mixed.to(inputs.dtype), torch.lerp(targets[partners], targets, shares[:, None].to(targets.dtype))
 
 
-def _partners(draws: Tensor) -> Tensor:
+def _partners(draws: Tensor, samples: Tensor) -> Tensor:
     """Put the batch in a random circle; each one's partner is the next, so all are partners once."""
-    circle = draws.argsort(stable=True)
+    known = samples.argsort()  # equal draws stand in the samples' order, not in the batch's
+    circle = known[draws[known].argsort(stable=True)]
     return torch.empty_like(circle).scatter_(0, circle, circle.roll(-1))
 
 

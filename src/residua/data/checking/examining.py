@@ -29,10 +29,7 @@ FIRST_CHUNK, LARGEST_CHUNK = 8, 1024
 BEAT = 0.2  # seconds that a chunk should take: longer than its overhead, short enough to show progress
 
 # A child does not look in the current folder for modules unless its parent does.
-CHILD = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from residua.data.checking.examining import serve; serve()"
-)
+CHILD = "import sys; sys.path[:] = sys.argv[1:]; from residua.data.checking.examining import serve; serve()"
 
 
 @dataclass(frozen=True)
@@ -186,7 +183,7 @@ class _Examiner:
         with self._lock:
             if self._stopped:
                 raise _StoppedError
-            command = [sys.executable, "-P", "-c", CHILD]
+            command = [sys.executable, "-P", "-c", CHILD, *sys.path]
             pipe = subprocess.PIPE
             # A group of its own: Ctrl-C is the parent's, which ends its children.
             process = self._process = subprocess.Popen(  # noqa: S603 - our own
@@ -194,7 +191,6 @@ class _Examiner:
             )
         questions, answers = _pipes(process)
         try:
-            _send(questions, sys.path)
             _send(questions, self._pictures)
             pickle.load(answers)  # noqa: S301 - from our own process
         except (OSError, EOFError):
@@ -206,13 +202,13 @@ class _Examiner:
 
 def serve() -> None:
     """Answer the parent's questions until it asks no more."""
+    silence = os.open(os.devnull, os.O_WRONLY)  # first: it takes the place of a closed standard error
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get between the answers
-    pictures: Pictures = pickle.load(questions)  # noqa: S301 - from our own parent
-    _send(answers, "ready")
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)  # C libraries grumble about files that are reported anyway
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    os.dup2(silence, 1)  # what a library prints must not get between the answers
+    with contextlib.suppress(EOFError, BrokenPipeError, pickle.UnpicklingError):  # the parent has gone
+        pictures: Pictures = pickle.load(questions)  # noqa: S301 - from our own parent
+        _send(answers, "ready")
+        os.dup2(silence, 2)  # C libraries grumble about files that are reported anyway
         while True:
             _send(answers, examine(pictures, pickle.load(questions)))  # noqa: S301 - from our own parent
 

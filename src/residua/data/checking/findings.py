@@ -88,7 +88,7 @@ def _twins(found: Overview) -> Iterator[Finding]:
 
 
 def _same(title: str, groups: list[Twins], remedy: str) -> Finding:
-    items = (Item(tuple(twins.places[:SHOWN].tolist()), "") for twins in groups)
+    items = (Item(tuple(twins.places.tolist()), "") for twins in groups)
     return _finding(title, items, len(groups), remedy)
 
 

@@ -68,8 +68,9 @@ class Overview:
 
     @property
     def missing_classes(self) -> dict[str, list[str]]:
-        """Name the classes without a good picture in a part, for every part where there are such."""
-        absent = {part: np.flatnonzero(self.counts[:, PARTS.index(part)] == 0) for part in self.splits}
+        """Name the classes without a good picture in a part that there is, or that has to be."""
+        parts = {"train": 0} | self.splits if self.splits else {}
+        absent = {part: np.flatnonzero(self.counts[:, PARTS.index(part)] == 0) for part in parts}
         classes = self.data.classes
         return {part: [classes[place] for place in places] for part, places in absent.items() if len(places)}
 
@@ -129,7 +130,7 @@ def overview(checked: Checked, *, val: float = 0.1, seed: int = 0, max_bad: floa
 
 
 def as_json(found: Overview, code: int) -> dict[str, Any]:
-    """Everything that was found, as docs/data.md describes it."""
+    """Everything that was found, as docs/check.md describes it."""
     data, checked = found.data, found.checked
     names = data.names
     sizes = np.bincount(data.labels, minlength=len(data.classes)).tolist()

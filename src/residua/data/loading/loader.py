@@ -13,9 +13,9 @@ from torch import Tensor
 from residua.data.ahead import processors
 from residua.data.augmentation import Augmentation, augment
 from residua.data.dataset import Data, Places
-from residua.data.draws import order
 from residua.data.loading.reading import Gathered, Read, gathered
 from residua.data.loading.reading import read_square as read_square
+from residua.data.loading.sampling import balanced, place_of, shuffled
 from residua.nets.values import at_least, within
 from residua.weights.metadata import Preprocessing
 from residua.weights.preprocessing import normalized
@@ -27,12 +27,17 @@ class Batch:
 
     pixels: Tensor
     labels: Tensor
-    places: Tensor  # on the CPU, whatever the device
+    samples: Tensor  # what chance is drawn by: places, and turns of those that come more often
     rule: Preprocessing
 
     def __len__(self) -> int:
         """How many pictures there are."""
-        return len(self.places)
+        return len(self.samples)
+
+    @property
+    def places(self) -> Tensor:
+        """The pictures' places, on the CPU whatever the device."""
+        return place_of(self.samples)
 
     def inputs(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the network's input."""
@@ -42,6 +47,7 @@ class Batch:
 class Loader:
     """Batches of some places of the data, the same whatever the number of workers.
 
+    A shuffled epoch has every picture once, a balanced one every class as often, both in random order.
     Squares in memory are gathered, a batch at once. Other pictures are read one by one, ahead, by `workers`
     threads (None: one for each processor; 0: none).
     """
@@ -55,6 +61,7 @@ class Loader:
         *,
         seed: int = 0,
         shuffle: bool = False,
+        balanced: bool = False,
         augmentation: Augmentation | None = None,
         workers: int | None = None,
         device: torch.device | str = "cpu",
@@ -62,40 +69,50 @@ class Loader:
     ) -> None:
         at_least("batch", batch, 1)
         self.rule, self.batch, self.seed, self.shuffle, self.drop_last = rule, batch, seed, shuffle, drop_last
-        self.device = torch.device(device)
+        self.balanced, self.device = balanced, torch.device(device)
         self._places = torch.from_numpy(np.array(places, np.int64))
-        self._labels = torch.from_numpy(data.labels.astype(np.int64)).to(self.device)
+        labels = torch.from_numpy(data.labels.astype(np.int64))
+        self._labels, self._place_labels = labels.to(self.device), labels[self._places]
+        self._classes = int(self._place_labels.bincount().count_nonzero())
         self._left = augmentation = augmentation or Augmentation()
         self._source: Gathered | Read
-        table = gathered(data, rule, augmentation.resized_crop is not None, self.device)
+        table = gathered(data, rule, augmentation.boxes, self.device)
         if table is not None:
             self._source = table
             return
         if augmentation.crop_padding:
             first = Augmentation()
         else:  # single pictures are cropped and flipped at once
-            first, self._left = augmentation, augmentation.edit(resized_crop=None, flip="none")
+            first, self._left = (
+                augmentation,
+                augmentation.edit(resized_crop=None, scaled_crop=None, flip="none"),
+            )
         self._source = Read(data, rule, first, seed, processors() if workers is None else workers)
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
-        whole, rest = divmod(len(self._places), self.batch)
+        count = len(self._places)
+        if self.balanced:
+            count -= count % max(1, self._classes)
+        whole, rest = divmod(count, self.batch)
         return whole + (rest > 0 and not self.drop_last)
 
     def epoch(self, number: int, start: int = 0) -> Generator[Batch]:
         """Yield the batches of an epoch from the one that `start` counts; those before it are not read."""
         within("start", start, 0, len(self), closed=True)
-        places = self._places
-        if self.shuffle:
-            places = places[order(self.seed, number, len(places))]
-        batches = torch.split(places, self.batch)[start : len(self)]
+        batches = torch.split(self._samples(number), self.batch)[start : len(self)]
         fill, size = _mean_colour(self.rule), (self.rule.size, self.rule.size)
         with closing(self._source.squares(batches, number)) as squares:
             for each, pixels in zip(batches, squares, strict=True):
                 pixels = pixels.to(self.device, non_blocking=True)
                 pixels = augment(pixels, each, self._left, self.seed, number, fill, size)
                 pixels = pixels.contiguous(memory_format=torch.channels_last)
-                yield Batch(pixels, self._labels[each.to(self.device)], each, self.rule)
+                yield Batch(pixels, self._labels[place_of(each).to(self.device)], each, self.rule)
+
+    def _samples(self, epoch: int) -> Tensor:
+        if self.balanced:
+            return balanced(self.seed, epoch, self._places, self._place_labels)
+        return shuffled(self.seed, epoch, self._places) if self.shuffle else self._places
 
 
 def _mean_colour(rule: Preprocessing) -> list[int]:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from residua.data.ahead import ahead
-from residua.data.augmentation import Augmentation, crop_box, crop_draws, flips
+from residua.data.augmentation import Augmentation, crop_draws, flips, random_box
 from residua.data.dataset import Data, Pixels
+from residua.data.loading.sampling import place_of
 from residua.weights.metadata import Preprocessing
 from residua.weights.preprocessing import squared
 
@@ -37,7 +38,8 @@ class Gathered:
 
     def squares(self, batches: Sequence[Tensor], epoch: int) -> Squares:  # noqa: ARG002 - as `Read` has it
         """Yield the pixels of each batch."""
-        for places in batches:
+        for samples in batches:
+            places = place_of(samples)
             rows = places if self.origin is None else self.origin[places]
             if isinstance(self.table, Tensor):
                 found = self.table[rows.to(self.table.device)]
@@ -79,7 +81,8 @@ class Read:
 
     @cached_property
     def _box_rule(self) -> Preprocessing:
-        return replace(self.rule, rule="squash")
+        """Random crops are resized as `augment` does it, whatever judging does."""
+        return replace(self.rule, rule="squash", interpolation="bilinear", antialias=True)
 
     def squares(self, batches: Sequence[Tensor], epoch: int) -> Squares:
         """Yield the squares of each batch."""
@@ -87,21 +90,21 @@ class Read:
             return
         window = 2 * -(-len(batches[0]) // CHUNK)
         with closing(ahead(self._fill, self._chunks(batches, epoch), self.workers, window)) as filled:
-            for places in batches:
-                for _ in range(0, len(places), CHUNK):
+            for samples in batches:
+                for _ in range(0, len(samples), CHUNK):
                     squares = next(filled)
                 yield squares
 
     def _chunks(self, batches: Sequence[Tensor], epoch: int) -> Iterator[_Chunk]:
         """Divide each batch into pieces of work, with the draws of their pictures."""
-        for places in batches:
-            shape = (len(places), len(self.rule.mean), self.rule.size, self.rule.size)
+        for samples in batches:
+            shape = (len(samples), len(self.rule.mean), self.rule.size, self.rule.size)
             squares = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
-            draws: Sequence[Sequence[float] | None] = [None] * len(places)
-            if self.augmentation.resized_crop:
-                draws = crop_draws(self.seed, epoch, places).tolist()
-            flip = flips(self.augmentation, self.seed, epoch, places).tolist()
-            works = list(zip(places.tolist(), draws, flip, squares, strict=True))
+            draws: Sequence[Sequence[float] | None] = [None] * len(samples)
+            if self.augmentation.boxes:
+                draws = crop_draws(self.seed, epoch, samples).tolist()
+            flip = flips(self.augmentation, self.seed, epoch, samples).tolist()
+            works = list(zip(place_of(samples).tolist(), draws, flip, squares, strict=True))
             for start in range(0, len(works), CHUNK):
                 yield _Chunk(squares, works[start : start + CHUNK])
 
@@ -117,17 +120,16 @@ class Read:
     def _cropped(self, place: int, draws: Sequence[float]) -> Tensor:
         """Read a random box of a picture; a large photo is decoded as small as its box allows."""
         size, whole = self.rule.size, [0, 0]
-        scale, ratio = self.augmentation.resized_crop or (1, 1), self.augmentation.ratio or (1, 1)
 
         def needed(width: int, height: int) -> tuple[int, int]:
             whole[:] = width, height
-            _, _, wide, high = crop_box(width, height, draws, scale, ratio)
+            _, _, wide, high = random_box(self.augmentation, width, height, draws)
             return -(-width * size // wide), -(-height * size // high)
 
         pixels = self.data.read(place, _channels(self.rule), needed)
         height, width, _ = pixels.shape
         across, down = whole if all(whole) else (width, height)  # the box is that of the photo in full
-        left, top, wide, high = crop_box(across, down, draws, scale, ratio)
+        left, top, wide, high = random_box(self.augmentation, across, down, draws)
         left, right = round(left * width / across), round((left + wide) * width / across)
         top, bottom = round(top * height / down), round((top + high) * height / down)
         return _squared(pixels[top:bottom, left:right], self._box_rule)

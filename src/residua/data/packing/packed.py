@@ -25,7 +25,7 @@ VERSION = 1
 HEADER = 4096  # bytes before the pixels: fixed, so that pixels are written before their sum is known
 START = b'{"__metadata__":{"residua_pack":"'
 ALIGNMENT = 64  # of what follows the pixels
-FACTS_LIMIT = 1 << 28  # a name takes 4 bytes at least, so this bounds the count too
+FACTS_LIMIT = 64_000_000  # bytes of JSON: names of more than a million pictures
 CHANNELS = {"gray": 1, "rgb": 3, "rgba": 4}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import tarfile
 import zlib
@@ -97,7 +98,9 @@ def open_archive(path: Path, where: str) -> Data:
 def is_cifar_folder(folder: Path) -> bool:
     """Whether a folder is an unpacked archive, also one of pickles."""
     binary = [(archive.class_names, *archive.files) for archive in ARCHIVES.values()]
-    return any(all((folder / name).is_file() for name in names[:2]) for names in (*binary, *PICKLES))
+    with contextlib.suppress(PermissionError):  # of a folder that may not be searched, listing it tells
+        return any(all((folder / name).is_file() for name in names[:2]) for names in (*binary, *PICKLES))
+    return False
 
 
 def open_cifar_folder(folder: Path, where: str) -> Data:

@@ -67,8 +67,8 @@ def _part_folders(root: Path, where: str) -> dict[str, str]:
     """Return the folders that are parts: they hold folders, where a class of such a name holds pictures."""
     named = [name for name in subfolders(root) if part_named(name)]
     holding = [name for name in named if subfolders(root / name)]
-    if len(holding) == 1 and _has_pictures(root / holding[0]):
-        return {}
+    if len(holding) == 1 and len(subfolders(root)) > 1 and _has_pictures(root / holding[0]):
+        return {}  # a class that is called like a part, with folders of its own, beside other classes
     parts: dict[str, str] = {}
     for name in holding:
         part = part_named(name) or ""

@@ -44,21 +44,19 @@ def numbered_classes(
     """
     training = parts == PARTS.index("train")
     known = {label for label, trains in zip(labels, training, strict=True) if trains} or set(labels)
-    if len(known) < 2:
+    spelled: dict[str, str] = {}  # macOS spells accents in another way
+    for label in sorted(known):
+        spelled.setdefault(unicodedata.normalize("NFC", label), label)
+    classes = tuple(sorted(spelled.values()))
+    if len(classes) < 2:
         raise UserError(
-            f"{where!r} has one class only, {next(iter(known))!r}: a classifier needs at least two classes."
+            f"{where!r} has one class only, {classes[0]!r}: a classifier needs at least two classes."
         )
-    classes = tuple(sorted(known))
-    number = {label: place for place, label in enumerate(classes)}
-    for label in sorted(set(labels) - known):
-        number[label] = _same_text(where, label, number)
+    place = {label: place for place, label in enumerate(classes)}
+    number: dict[str, int] = {}
+    for label in sorted(set(labels)):
+        plain = unicodedata.normalize("NFC", label)
+        if plain not in spelled:
+            raise unknown(f"class in {where!r}, which the training pictures do not have,", label, classes)
+        number[label] = place[spelled[plain]]
     return classes, np.fromiter((number[label] for label in labels), np.int32, len(labels))
-
-
-def _same_text(where: str, label: str, number: dict[str, int]) -> int:
-    """Find a class that only spells its accents differently, as macOS does."""
-    plain = unicodedata.normalize("NFC", label)
-    for known, place in number.items():
-        if unicodedata.normalize("NFC", known) == plain:
-            return place
-    raise unknown(f"class in {where!r}, which the training pictures do not have,", label, number)

@@ -19,6 +19,7 @@ from residua.files import replacing
 NEEDED = ("path", "label")
 OPTIONAL = ("split", "group")
 LINE_LIMIT = 1 << 20  # characters
+SHOWN = 200  # characters of a header in a message
 # What a spreadsheet takes for a formula, behind any quotes that were put before it; a signed number is none.
 FORMULA = re.compile(r"'*(?:[=@\t\r\n\uff1d\uff20\uff0b\uff0d]|[+-](?!\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\Z))")
 
@@ -114,9 +115,18 @@ def _columns(
     for name in known:
         near = get_close_matches(name, extra, n=1, cutoff=0.75)
         if name not in found and (near or name in needed):
-            hint = f"write {name!r} for {extra[near[0]]!r}." if near else f"its first row must name {name!r}."
-            raise UserError(f"{str(path)!r} has the columns {', '.join(header)!r}, not {name!r}: {hint}")
+            hint = f"write {name!r} for {extra[near[0]]!r}" if near else _hint(header, name)
+            columns = ", ".join(header)[:SHOWN]
+            raise UserError(f"{str(path)!r} has the columns {columns!r}, not {name!r}: {hint}.")
     return found
+
+
+def _hint(header: Sequence[str], name: str) -> str:
+    """Say how to mend a header that has none of the names."""
+    row = "".join(header)
+    if "\0" in row:
+        return "save it as UTF-8"
+    return "put commas between cells" if ";" in row or "\t" in row else f"its first row must name {name!r}"
 
 
 def _inside(path: Path, row: Mapping[str, str], top: str) -> str:

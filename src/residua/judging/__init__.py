@@ -1,0 +1,1 @@
+"""Judging: what a network is worth, over every sample."""

@@ -1,0 +1,67 @@
+"""Muon: the updates of convolutions and other matrices made orthogonal, so that all directions learn alike.
+
+After Keller Jordan's description. PyTorch's own takes one plain matrix at a time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # the quintic that brings singular values near 1 the fastest
+ROUNDS = 5
+
+
+class Muon(torch.optim.SGD):
+    """SGD whose groups with an `inertia` get orthogonal updates of that momentum instead of their gradients.
+
+    To SGD such a group has momentum 0, which also decouples its weight decay. A step overwrites gradients.
+    """
+
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """Update all parameters once."""
+        for group in self.param_groups:
+            if "inertia" in group:
+                self._orthogonalize(group)
+        return super().step(closure)
+
+    @torch.no_grad()
+    def _orthogonalize(self, group: dict[str, Any]) -> None:
+        momentum, alike = group["inertia"], defaultdict(list)
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                alike[parameter.shape].append(parameter)
+        for parameters in alike.values():
+            grads = [parameter.grad for parameter in parameters]
+            moving = [self._momentum(parameter) for parameter in parameters]
+            torch._foreach_lerp_(moving, grads, 1 - momentum)
+            updates = torch._foreach_lerp(grads, moving, momentum) if group["lookahead"] else moving
+            matrices = orthogonal(torch.stack(list(updates)).flatten(2))
+            torch._foreach_copy_(grads, list(matrices.view(len(grads), *parameters[0].shape)))
+
+    def _momentum(self, parameter: Tensor) -> Tensor:
+        state: dict[str, Tensor] = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        return state["momentum_buffer"]
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Bring all singular values of matrices (count, rows, columns) near 1, as Newton and Schulz iterate.
+
+    Tall matrices are scaled up, so that what each adds to its outputs does not depend on its shape.
+    """
+    _, rows, columns = matrices.shape
+    first, second, third = COEFFICIENTS
+    x = (matrices.mT if rows > columns else matrices).bfloat16()
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(ROUNDS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=second, alpha=third), x, beta=first)
+    scale: float = max(1.0, rows / columns) ** 0.5
+    x = x.to(matrices.dtype) * scale
+    return x.mT if rows > columns else x

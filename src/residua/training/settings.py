@@ -1,0 +1,85 @@
+"""Everything that decides what a training computes: written down before its first step, obeyed on resume."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_type_hints
+
+from residua.errors import UserError, unknown
+from residua.nets.spec import AnySpec, Spec, VggSpec
+from residua.nets.values import at_least, checked
+from residua.training.recipe import Recipe
+from residua.weights.metadata import Preprocessing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One training, resolved: nothing is left to be chosen or measured."""
+
+    data: str
+    root: str | None = None  # of the paths in a CSV
+    val: float = 0.1
+    max_bad: float = 0.1
+    limit: int | None = None  # pictures to train on
+
+    spec: AnySpec
+    weights: str = "none"  # what the network starts from
+    preprocessing: Preprocessing
+    recipe: Recipe
+    seed: int = 0
+    steps: int  # updates in all
+    epoch_steps: int  # updates in a pass over the training pictures
+
+    device: str = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = True
+    compiled: bool = False
+    checkpointing: bool = False  # memory for time
+    threads: int = 1
+    workers: int = 1  # threads that read pictures
+    deterministic: bool = False
+    on_nan: Literal["stop", "skip"] = "stop"
+    save_minutes: float = 5.0  # between checkpoints, beside the one after each pass
+    log_steps: int = 100  # between lines of metrics, beside the one after each pass
+
+    def __post_init__(self) -> None:
+        """Check the plain values; the descriptions have checked themselves."""
+        hints = get_type_hints(type(self))
+        for f in fields(self):
+            if f.name not in ("spec", "preprocessing", "recipe"):
+                object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
+        for name in ("steps", "epoch_steps", "threads", "log_steps"):
+            at_least(name, getattr(self, name), 1)
+        at_least("workers", self.workers, 0)
+        at_least("limit", self.limit, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, as `config.yaml` holds it."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        family = "vgg" if isinstance(self.spec, VggSpec) else "resnet"
+        return plain | {
+            "spec": {"family": family, **self.spec.to_dict()},
+            "preprocessing": asdict(self.preprocessing),
+            "recipe": self.recipe.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read what `to_dict` gave."""
+        names = [f.name for f in fields(cls)]
+        for name in data:
+            if name not in names:
+                raise unknown("setting of a run", name, names)
+        try:
+            described = dict(data["spec"])
+            kind: type[AnySpec] = VggSpec if described.pop("family") == "vgg" else Spec
+            return cls(
+                **data
+                | {
+                    "spec": kind(**described),
+                    "preprocessing": Preprocessing.from_json(data["preprocessing"]),
+                    "recipe": Recipe.from_dict(data["recipe"]),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(f"the run's settings are incomplete: {error}.") from None
