@@ -43,15 +43,15 @@ class Case(NamedTuple):
 
 def cropped(one: Tensor) -> Tensor:
     wide = F.pad(one, (4, 4, 4, 4))
-    top, left = random.randint(0, 8), random.randint(0, 8)  # noqa: S311
+    top, left = random.randint(0, 8), random.randint(0, 8)
     one = wide[:, top : top + 32, left : left + 32]
-    return one.flip(2) if random.random() < 0.5 else one  # noqa: S311
+    return one.flip(2) if random.random() < 0.5 else one
 
 
 def erased(one: Tensor) -> Tensor:
     one = cropped(one).clone()
-    height, width = random.randint(4, 18), random.randint(4, 18)  # noqa: S311
-    top, left = random.randint(0, 32 - height), random.randint(0, 32 - width)  # noqa: S311
+    height, width = random.randint(4, 18), random.randint(4, 18)
+    top, left = random.randint(0, 32 - height), random.randint(0, 32 - width)
     one[:, top : top + height, left : left + width] = torch.tensor(FILL, dtype=torch.uint8)[:, None, None]
     return one
 
@@ -71,16 +71,16 @@ def as_tensor(image: Image.Image) -> Tensor:
 def coloured(one: Tensor) -> Tensor:
     image = as_image(one)
     for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        image = enhancer(image).enhance(random.uniform(0.6, 1.4))  # noqa: S311
+        image = enhancer(image).enhance(random.uniform(0.6, 1.4))
     return as_tensor(image)
 
 
 def photographed(one: Tensor) -> Tensor:
-    side = random.randint(90, 250)  # noqa: S311
-    top, left = random.randint(0, 256 - side), random.randint(0, 341 - side)  # noqa: S311
+    side = random.randint(90, 250)
+    top, left = random.randint(0, 256 - side), random.randint(0, 341 - side)
     box = (left, top, left + side, top + side)
     image = as_image(one).resize((224, 224), Image.Resampling.BILINEAR, box)
-    return as_tensor(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else image)  # noqa: S311
+    return as_tensor(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else image)
 
 
 SMALL = (
