@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from residua.data.checking.checked import check
 
 from data.trouble import BAD, TRAITS, picture, write_trouble
+from residua.data.checking.checked import check
 from residua.data.checking.findings import visible
 from residua.data.checking.overview import overview
 from residua.data.checking.report import BESIDE, ROWS, write_report
