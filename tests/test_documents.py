@@ -46,8 +46,8 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     exec(blocks[3], {"residua": residua, "batch": torch.zeros(3, 3, 64, 64)})  # noqa: S102
 
 
-@pytest.mark.parametrize("document", ["data.md", "check.md", "packing.md", "recipes.md"])
-def test_the_python_of_the_data_documents_runs(
+@pytest.mark.parametrize("document", ["data.md", "check.md", "packing.md", "recipes.md", "training.md"])
+def test_the_python_of_the_documents_runs(
     document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_folder(tmp_path / "photos")

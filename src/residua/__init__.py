@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from residua.nets.unravel import unravel as unravel
     from residua.nets.zoo import list_models as list_models
     from residua.nets.zoo import spec as spec
+    from residua.training.running import resume as resume
+    from residua.training.running import train as train
     from residua.weights.create import create as create
     from residua.weights.modelfile import load as load
     from residua.weights.modelfile import save as save
@@ -41,6 +43,8 @@ _HOMES = {
     "unravel": "nets.unravel",
     "list_models": "nets.zoo",
     "spec": "nets.zoo",
+    "resume": "training.running",
+    "train": "training.running",
     "load": "weights.modelfile",
     "save": "weights.modelfile",
 }

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 class UserError(ValueError):
     """A mistake that the user can mend: the message names the input and says what to do."""
 
+    exit_code = 2
+
 
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """Error for a name that does not exist, with the nearest that do."""

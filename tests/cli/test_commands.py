@@ -73,13 +73,6 @@ def test_describe_draws(tmp_path: Path) -> None:
     assert done.returncode == 0 and (tmp_path / "tiny.svg").read_text().startswith("<?xml")
 
 
-def test_demo_builds_and_draws(tmp_path: Path) -> None:
-    done = run("demo", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "resnet50: 50 layers, 25,557,032 parameters" in done.stdout
-    assert (tmp_path / "residua-demo" / "figure3.svg").stat().st_size > 10_000
-
-
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 import typer
 
 from residua import __version__
-from residua.cli import data, nets, weights
+from residua.cli import data, demo, nets, train, weights
 from residua.errors import UserError
 
 USER_ERROR, INTERNAL_ERROR = 2, 70
@@ -31,7 +31,8 @@ app.command()(weights.inspect)
 app.command()(weights.weights)
 app.command()(data.check)
 app.command()(data.pack)
-app.command()(nets.demo)
+app.command()(train.train)
+app.command()(demo.demo)
 
 
 def _version(wanted: bool) -> None:
@@ -74,7 +75,7 @@ def _lenient(stream: TextIO | None) -> TextIO:
 
 def _explained(error: Exception) -> int:
     if isinstance(error, UserError):
-        return _said(str(error), USER_ERROR)
+        return _said(str(error), error.exit_code)
     if isinstance(error, OSError):
         return _said(f"{error.filename or 'output'}: {error.strerror or error}.", USER_ERROR)
     kind = type(error).__name__

@@ -1,44 +1,68 @@
-"""The first job: build networks, hold them against their plans, print their tables and draw them."""
+"""The first job: train on handwritten digits that come along, and predict a few of those held out."""
 
 from __future__ import annotations
 
+from itertools import chain, count
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-FIGURE_3 = ("vgg19", "plain34", "resnet34")
-BUILT = ("resnet18", "resnet50", "preresnet50", "cifar_resnet20", "cifar_preresnet110")
+if TYPE_CHECKING:
+    from residua.training.running import Finished
+
+LEAST = 97.0  # percent
+SHOWN = 8
+# One thread is enough for so little, and does not wait for others on a busy machine.
+SETTINGS: dict[str, Any] = {"model": "cifar_resnet8", "epochs": 20, "deterministic": True, "threads": 1}
 
 
-def run(folder: Path) -> None:
-    """Print what is built and draw the papers' Figure 3 into a folder."""
-    from residua.cli import tables
-    from residua.nets.drawing import draw
-    from residua.nets.plan import plan
-    from residua.nets.zoo import spec
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where pictures and runs go.")] = Path("residua-demo"),
+) -> None:
+    """Train a network to read handwritten digits, in less than a minute, and predict a few."""
+    from residua.cli.training_progress import watching
+    from residua.data.sources.digits import write_folder
+    from residua.training.running import train
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in BUILT:
-        typer.echo(_checked(name))
-    tables.show(tables.description(plan(spec("resnet50"))))
-    tables.show(tables.comparison([plan(spec(name)) for name in FIGURE_3]))
-    file = folder / "figure3.svg"
-    draw([plan(spec(name)) for name in FIGURE_3], file)
-    typer.echo(f"The three networks of the paper's Figure 3 are drawn in {file}")
+    pictures = folder / "digits"
+    if not pictures.exists():
+        write_folder(pictures)
+    with watching() as watch:
+        finished = train(pictures, out=_free(folder), watch=watch, **SETTINGS)
+    if finished.best < LEAST:
+        raise RuntimeError(f"only {finished.best:.2f}% were recognised, {LEAST}% were expected")
+    typer.echo("\n".join(_predicted(pictures, finished)))
+    typer.echo(_where(pictures, finished.folder))
 
 
-def _checked(name: str) -> str:
-    """Build a network, run it, and compare it with its plan."""
-    import torch
+def _free(folder: Path) -> Path:
+    """Name the next run."""
+    names = chain(["run"], (f"run-{number}" for number in count(2)))
+    return next(folder / name for name in names if not (folder / name).exists())
 
-    from residua.weights.create import create
 
-    torch.manual_seed(0)
-    network = create(name)
-    built = sum(parameter.numel() for parameter in network.parameters())
-    if built != network.plan.parameters:
-        raise RuntimeError(f"{name} has {built} parameters, its plan says {network.plan.parameters}")
-    side = network.spec.input_size
-    with torch.inference_mode():
-        logits = network.train()(torch.randn(2, network.spec.in_channels, side, side))
-    return f"{name}: {network.plan.depth} layers, {built:,} parameters, logits {tuple(logits.shape)}"
+def _predicted(pictures: Path, finished: Finished) -> list[str]:
+    """Predict pictures that were held out, of as many classes."""
+    from residua.data.sources.recognition import open_data
+    from residua.data.sources.table import read_rows
+
+    data = open_data(pictures)
+    place_of = {name: place for place, name in enumerate(data.names)}
+    rows = list(read_rows(finished.folder / "split.csv", ("path", "label", "split")))
+    held_out = {row["label"]: place_of[row["path"]] for row in rows if row["split"] == "val"}
+    places = list(held_out.values())[:SHOWN]
+    lines = []
+    predict: Any = finished.model().predict  # of one picture: one prediction
+    for place in places:
+        guess = predict(data.read(place, "gray"))
+        lines.append(f"{pictures / data.names[place]} is a {guess.label} ({guess.probability:.1%})")
+    return lines
+
+
+def _where(pictures: Path, run: Path) -> str:
+    return (
+        f"\nThe pictures are in {pictures}, the run in {run}: best.safetensors is the model,\n"
+        "MODEL_CARD.md says what it is, report.html how it came to be.\n"
+        "`residua train FOLDER` does the same with your pictures."
+    )

@@ -64,15 +64,6 @@ def describe(
     return _print(plans)
 
 
-def demo(
-    folder: Annotated[Path, typer.Option(help="Where the drawing goes.")] = Path("residua-demo"),
-) -> None:
-    """Build networks, print the tables of the papers and draw one."""
-    from residua.cli.demo import run
-
-    run(folder)
-
-
 def _print(plans: list[Plan]) -> None:
     from residua.cli import tables
 

@@ -28,8 +28,8 @@ class Scores:
 def judge(forward: Callable[[Tensor], Tensor], batches: Iterable[Batch], classes: int) -> Scores:
     """Score what `forward` makes of each batch's pixels; it gives logits for as many classes."""
     tally = Tally(classes)
-    with torch.inference_mode():
-        for batch in batches:
+    for batch in batches:  # which threads may be filling: tensors made in inference mode forbid that
+        with torch.inference_mode():
             tally.add(forward(batch.inputs()).float(), batch.labels)
     return tally.scores()
 

@@ -8,16 +8,20 @@ from functools import cache
 from residua.data.dataset import Data, Places
 from residua.data.draws import order
 from residua.data.loading.loader import Loader
+from residua.training.recipe import Recipe
 from residua.training.schedule import size_at
 from residua.training.settings import Settings
 from residua.weights.metadata import Preprocessing
 
 
 class Loaders:
-    """The loaders of a training; one for each size, made when it is needed."""
+    """The loaders of a training; one for each size, made when it is needed.
 
-    def __init__(self, data: Data, settings: Settings) -> None:
-        self.data, self.settings = data, settings
+    Training may read packed pictures; judging reads the original ones, as prediction does.
+    """
+
+    def __init__(self, data: Data, settings: Settings, packed: Data | None = None) -> None:
+        self.data, self.settings, self._packed = data, settings, packed or data
         self.training_places = training_places(data, settings.seed, settings.limit)
         self._of_size = cache(self._training)
 
@@ -34,7 +38,7 @@ class Loaders:
     def _training(self, size: int) -> Loader:
         s = self.settings
         return Loader(
-            self.data,
+            self._packed,
             self.training_places,
             at_size(s.preprocessing, size),
             s.recipe.batch,
@@ -50,6 +54,14 @@ class Loaders:
     def _loader(self, places: Places, rule: Preprocessing, batch: int) -> Loader:
         s = self.settings
         return Loader(self.data, places, rule, batch, workers=s.workers, device=s.device)
+
+
+def epoch_steps(data: Data, places: Places, recipe: Recipe) -> int:
+    """Count the updates of a pass over these pictures: the whole batches that its loader makes."""
+    count = len(places)
+    if recipe.sampling == "balanced":
+        count -= count % max(1, len(set(data.labels[places].tolist())))
+    return count // recipe.batch
 
 
 def training_places(data: Data, seed: int, limit: int | None) -> Places:

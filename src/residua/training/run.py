@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -108,6 +109,22 @@ class Run:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary: the run is over."""
         self.write_json(SUMMARY, summary)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there are settings, so that it can be resumed."""
+        return (self.folder / CONFIG).exists()
+
+    def clear(self, whole: bool) -> None:
+        """Remove everything that was written into the folder, or the whole of it."""
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if whole:
+            with contextlib.suppress(OSError):  # somebody else may have put something into it
+                self.folder.rmdir()
 
     @property
     def finished(self) -> bool:

@@ -37,6 +37,7 @@ class Settings:
     checkpointing: bool = False  # memory for time
     threads: int = 1
     workers: int = 1  # threads that read pictures
+    packed: int | None = None  # shorter side of the training pictures packed beside the run
     deterministic: bool = False
     on_nan: Literal["stop", "skip"] = "stop"
     save_minutes: float = 5.0  # between checkpoints, beside the one after each pass
@@ -52,6 +53,12 @@ class Settings:
             at_least(name, getattr(self, name), 1)
         at_least("workers", self.workers, 0)
         at_least("limit", self.limit, 1)
+        at_least("packed", self.packed, 1)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training pictures; the last one may be a part."""
+        return -(-self.steps // self.epoch_steps)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, as `config.yaml` holds it."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from residua.data.checking.checked import check, write_bad_images
@@ -15,53 +17,99 @@ from residua.data.sources.recognition import open_data
 from residua.data.sources.table import read_rows
 from residua.data.splitting import apply_split, write_split
 from residua.errors import UserError
-from residua.nets.network import Network, Vgg
+from residua.nets.network import Network, Vgg, build_network
+from residua.nets.plan import plan
 from residua.training import checkpoint
-from residua.training.choosing import Pictures, Wanted, choose
+from residua.training.allocation import kept_memory
+from residua.training.beginnings import Beginning
+from residua.training.choices import choices
+from residua.training.choosing import Pictures, begin_from, check_names, choose
+from residua.training.endings import finish
 from residua.training.interruption import interruptible
 from residua.training.loaders import Loaders
-from residua.training.loop import Training, Watch
+from residua.training.logged import Logged
+from residua.training.loop import Training
 from residua.training.losses import balanced_weights
+from residua.training.measuring import Unsettled, measured
 from residua.training.metrics import cut_metrics
+from residua.training.packed import packed
 from residua.training.run import Run
 from residua.training.settings import Settings
 from residua.training.state import State
+from residua.training.stopwatch import Stopwatch
 from residua.training.update import Updater
-from residua.weights.create import create
+from residua.training.wanted import Wanted
+from residua.training.watching import Choices, Watch
+from residua.weights.download import show_progress
 
 SPLIT, BAD, CLASSES = "split.csv", "bad_images.csv", "classes.json"
 
 
-def begin(run: Run, wanted: Wanted, watch: Watch) -> None:
-    """Check the pictures, settle everything, write it down, and train."""
-    found = overview(
-        check(open_data(wanted.data, root=wanted.root), remembered=True),
-        val=wanted.val,
-        seed=wanted.seed,
-        max_bad=wanted.max_bad,
-    )
+@dataclass(frozen=True)
+class Settled:
+    """A training of which nothing is open any more."""
+
+    found: Overview
+    data: Data
+    beginning: Beginning
+    settings: Settings
+    choices: Choices
+
+
+def settle(wanted: Wanted, watch: Watch, folder: Path) -> Settled:
+    """Check the pictures, choose and measure; `folder` is where a run would lie."""
+    check_names(wanted)
+    opened = open_data(wanted.data, root=wanted.root, progress=show_progress)
+    checked = check(opened, remembered=True, progress=watch.checked)
+    found = overview(checked, val=wanted.val, seed=wanted.seed, max_bad=wanted.max_bad)
     if found.training is None:
         raise UserError(str(found.unusable))
-    settings = choose(wanted, _pictures(found, found.training))
-    write_split(run.folder / SPLIT, found.training)
-    write_bad_images(run.folder / BAD, found.checked)
-    run.write_json(CLASSES, list(found.training.classes))
-    run.begin(settings.to_dict())
-    _work(run, found.training, settings, watch)
+    data = found.training
+    if not len(data.places("val")):
+        raise UserError(
+            f"{wanted.data!r} has no pictures to judge by: ask for a share with --val, or name a folder val."
+        )
+    pictures = Pictures(data, int(min(values["median"] for values in found.sizes.values())), found.gray)
+    beginning = begin_from(wanted, pictures)
+    settings, sentences = measured(
+        choose(wanted, pictures, beginning), _unsettled(wanted), Stopwatch(data, folder, _network)
+    )
+    said = choices(wanted, settings, found, beginning, sentences)
+    return Settled(found, data, beginning, settings, said)
+
+
+def begin(run: Run, wanted: Wanted, watch: Watch) -> None:
+    """Settle everything, write it down, and train."""
+    settled = settle(wanted, watch, run.folder)
+    watch = Logged(run, watch)
+    watch.chose([*settled.choices, ("run", str(run.folder))])
+    write_split(run.folder / SPLIT, settled.data)
+    write_bad_images(run.folder / BAD, settled.found.checked)
+    run.write_json(CLASSES, list(settled.data.classes))
+    state = State(_network(settled.settings, settled.beginning), settled.settings.recipe)
+    checkpoint.save(run.state, 0, state.tensors(), state.facts())  # weights from elsewhere may go
+    run.begin(settled.settings.to_dict())
+    _work(run, settled.data, settled.settings, watch)
 
 
 def resume(run: Run, watch: Watch, on_nan: str | None = None) -> None:
     """Go on with a run, exactly where its newest whole checkpoint stands."""
-    written = run.settings()
-    settings = Settings.from_dict(written | ({"on_nan": on_nan} if on_nan else {}))
     if run.finished:
         raise UserError(f"{run.folder} is finished: there is nothing to resume.")
-    _work(run, _same_pictures(run, settings), settings, watch)
+    settings = Settings.from_dict(run.settings() | ({"on_nan": on_nan} if on_nan else {}))
+    _work(run, _same_pictures(run, settings), settings, Logged(run, watch))
 
 
-def _pictures(found: Overview, training: Data) -> Pictures:
-    side = int(min(values["median"] for values in found.sizes.values()))
-    return Pictures(training, side, found.gray)
+def _unsettled(wanted: Wanted) -> Unsettled:
+    """Say what nobody asked for by name."""
+    return Unsettled(
+        precision=wanted.precision == "auto",
+        batch=wanted.batch == "auto",
+        compiled="compiled" not in wanted.changes,
+        workers=wanted.workers is None,
+        packed="packed" not in wanted.changes,
+        minutes=wanted.time,
+    )
 
 
 def _same_pictures(run: Run, settings: Settings) -> Data:
@@ -71,37 +119,54 @@ def _same_pictures(run: Run, settings: Settings) -> Data:
     split = run.folder / SPLIT
     names = [row["path"] for row in read_rows(split, ("path", "label", "split"), ("group",))]
     if gone := [name for name in names if name not in place_of]:
+        count = "A picture" if len(gone) == 1 else f"{len(gone):,} pictures"
         raise UserError(
-            f"{len(gone)} pictures of {run.folder} are gone from {settings.data!r}, "
-            f"the first is {gone[0]!r}: put them back to resume."
+            f"{count} of {run.folder} cannot be found in {settings.data!r}, as {gone[0]!r}: "
+            f"put it back, and `residua train --resume {run.folder}` goes on."
         )
-    import numpy as np
-
     return apply_split(data.keep(np.array([place_of[name] for name in names], np.int64)), split)
 
 
 def _work(run: Run, data: Data, settings: Settings, watch: Watch) -> None:
-    with _threads(settings.threads), interruptible() as asked:
+    with _computing(settings), interruptible() as asked:
         state = State(_network(settings), settings.recipe)
         _restore(run, state, watch)
-        loaders = Loaders(data, settings)
+        loaders = _loaders(run, data, settings, watch)
         update = Updater(state, settings, _class_weights(loaders))
         training = Training(run, loaders, state, update, watch, asked)
+        watch.began(settings, state.counts.step)
         training.go()
-        run.finish(_summary(training))
+        finish(run, settings, data, state.counts, watch)
 
 
-def _network(settings: Settings) -> Network | Vgg:
+def _network(settings: Settings, beginning: Beginning | None = None) -> Network | Vgg:
     """Build the network that the settings describe; its random start depends on the seed alone."""
-    weights = None if settings.weights == "none" else settings.weights
     with torch.random.fork_rng(()):
         torch.manual_seed(settings.seed)
-        network = create(settings.spec, weights=weights)
+        network = build_network(plan(settings.spec))
+    if beginning and beginning.state:
+        _load(network, beginning)
     network.checkpointing = settings.checkpointing
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
     network.to(settings.device)
     network.to(memory_format=layout)  # type: ignore[call-overload] # PyTorch's own types lack it
     return network
+
+
+def _load(network: Network | Vgg, beginning: Beginning) -> None:
+    try:
+        network.load_state_dict(beginning.state or {})
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise UserError(f"the weights of {beginning.source} do not fit the network: {reason}") from None
+
+
+def _loaders(run: Run, data: Data, settings: Settings, watch: Watch) -> Loaders:
+    loaders = Loaders(data, settings)
+    if settings.packed is None:
+        return loaders
+    stored = packed(run.folder, data, loaders.training_places, settings, watch.say)
+    return Loaders(data, settings, stored)
 
 
 def _restore(run: Run, state: State, watch: Watch) -> None:
@@ -111,10 +176,10 @@ def _restore(run: Run, state: State, watch: Watch) -> None:
         return
     for sentence in found.damaged:
         watch.say(f"{sentence} Going back to step {found.step}.")
-    tensors = checkpoint.read(found.path)
-    state.restore(tensors, found.facts)
+    state.restore(found)
     cut_metrics(run.folder, state.counts.metrics_bytes)
-    watch.say(f"going on from step {found.step}.")
+    if found.step:
+        watch.say(f"going on from step {found.step}.")
 
 
 def _class_weights(loaders: Loaders) -> torch.Tensor | None:
@@ -124,24 +189,15 @@ def _class_weights(loaders: Loaders) -> torch.Tensor | None:
     return balanced_weights(labels, loaders.settings.spec.num_classes).to(loaders.settings.device)
 
 
-def _summary(training: Training) -> dict[str, Any]:
-    counts = training.counts
-    return {
-        "steps": counts.step,
-        "metric": training.settings.recipe.metric,
-        "best": counts.best,
-        "best_step": counts.best_step,
-        "last": counts.scores[-1] if counts.scores else None,
-        "skipped": counts.skipped,
-    }
-
-
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute with so many threads, on which the last bits of a sum depend."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def _computing(settings: Settings) -> Iterator[None]:
+    """Compute with so many threads, on which the last bits of a sum depend, and as exactly as was asked."""
+    threads, exactly = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(settings.threads)
+    torch.use_deterministic_algorithms(settings.deterministic or exactly)
     try:
-        yield
+        with kept_memory():
+            yield
     finally:
-        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(exactly)
+        torch.set_num_threads(threads)

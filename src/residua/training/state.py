@@ -10,6 +10,7 @@ from torch import Tensor
 
 from residua.nets.network import Network, Vgg
 from residua.training.averaging import Average
+from residua.training.checkpoint import Found, expect, read
 from residua.training.optimizer import build_optimizer, load_state, state_tensors
 from residua.training.recipe import Recipe
 
@@ -42,27 +43,38 @@ class State:
         """The network that is judged and saved."""
         return self.average.network if self.average else self.network
 
+    def networks(self) -> dict[str, Tensor]:
+        """Return the tensors of the network and of its average by name."""
+        networks = {"network": self.network} | ({"average": self.average.network} if self.average else {})
+        return {
+            f"{part}.{name}": value
+            for part, net in networks.items()
+            for name, value in net.state_dict().items()
+        }
+
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors by name."""
-        parts = {
-            "network": self.network.state_dict(),
-            "optimizer": state_tensors(self.optimizer, self.network),
-        }
-        if self.average:
-            parts["average"] = self.average.network.state_dict()
-        return {f"{part}.{name}": value for part, found in parts.items() for name, value in found.items()}
+        optimizer = state_tensors(self.optimizer, self.network)
+        return self.networks() | {f"optimizer.{name}": value for name, value in optimizer.items()}
 
     def facts(self) -> dict[str, Any]:
         """Return what is no tensor."""
         return asdict(self.counts)
 
-    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Become what a checkpoint held."""
+    def restore(self, found: Found) -> None:
+        """Become what a checkpoint holds; one of other settings is an error."""
+        tensors = read(found.path)
+        networks = {name: value for name, value in tensors.items() if not name.startswith("optimizer.")}
+        expect(found.path, networks, self.networks())
         self.network.load_state_dict(_part(tensors, "network"))
         load_state(self.optimizer, self.network, _part(tensors, "optimizer"))
         if self.average:
             self.average.network.load_state_dict(_part(tensors, "average"))
-        self.counts = Counts(**facts)
+        self.counts = Counts(**found.facts)
+
+    def is_finite(self) -> bool:
+        """Whether every number is one that training can go on with."""
+        return all(bool(tensor.isfinite().all()) for tensor in self.tensors().values())
 
     def statistics(self) -> list[Tensor]:
         """Return the buffers that a forward pass moves."""

@@ -22,13 +22,18 @@ from residua.training.settings import Settings
 from residua.training.state import State
 
 EXPLODED = 100  # times the loss of guessing
+HUGE = 1e15  # a norm whose square optimizers could not keep for long
 
 
 class DivergedError(UserError):
     """A loss or gradient that is no longer a number that training can use."""
 
-    def __init__(self, step: int, loss: float, norm: float, places: Sequence[int]) -> None:
-        super().__init__(f"step {step} has a loss of {loss:.4g} and gradients of norm {norm:.4g}.")
+    def __init__(self, step: int, loss: float, norms: tuple[float, float], places: Sequence[int]) -> None:
+        gradients, statistics = norms
+        super().__init__(
+            f"step {step} has a loss of {loss:.4g}, gradients of norm {gradients:.4g} and statistics of norm "
+            f"{statistics:.4g}."
+        )
         self.step, self.places = step, places
 
 
@@ -52,11 +57,12 @@ class Updater:
         set_rate(state.optimizer, rate(self.recipe, step, self.settings.steps, state.counts.scores))
         state.optimizer.zero_grad(set_to_none=True)
         loss = self._gradients(batch, epoch)
-        norm = self._norm()
-        if not (math.isfinite(norm) and loss < EXPLODED * math.log(self.classes + 1)):
+        norms = self._gradient_norm(), self._statistics_norm()
+        # What is no number is below no bound.
+        if not (loss < EXPLODED * math.log(self.classes + 1) and all(norm < HUGE for norm in norms)):
             torch._foreach_copy_(self.statistics, before)
             state.optimizer.zero_grad(set_to_none=True)
-            raise DivergedError(step, loss, norm, batch.places.tolist())
+            raise DivergedError(step, loss, norms, batch.places.tolist())
         state.optimizer.step()
         if state.average:
             state.average.update(state.network, step)
@@ -84,12 +90,17 @@ class Updater:
         shares = F.one_hot(batch.labels, self.classes).float()
         return mix(inputs, shares, batch.samples, self.recipe.augmentation, self.settings.seed, epoch)
 
-    def _norm(self) -> float:
+    def _gradient_norm(self) -> float:
         gradients = [p.grad for p in self.state.network.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if self.recipe.clip:
             nn.utils.clip_grads_with_norm_(self.state.network.parameters(), self.recipe.clip, norm)
         return float(norm)
+
+    def _statistics_norm(self) -> float:
+        """Norm of what the forward pass moved: it can overflow where the loss, being normalized, is well."""
+        moved = [buffer for buffer in self.statistics if buffer.is_floating_point()]
+        return float(nn.utils.get_total_norm(moved))
 
     def _seeded(self, part: int) -> AbstractContextManager[None]:
         """Make dropout a function of seed and step."""
@@ -109,4 +120,6 @@ def _seeded(purpose: str, device: str) -> Iterator[None]:
 
 def precision(settings: Settings) -> AbstractContextManager[None]:
     """Compute in the settings' precision."""
-    return torch.autocast(settings.device, torch.bfloat16, enabled=settings.precision == "bf16")
+    return torch.autocast(
+        torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16"
+    )

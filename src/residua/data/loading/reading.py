@@ -99,12 +99,14 @@ class Read:
         """Divide each batch into pieces of work, with the draws of their pictures."""
         for samples in batches:
             shape = (len(samples), len(self.rule.mean), self.rule.size, self.rule.size)
-            squares = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+            with torch.inference_mode(False):  # threads fill it, which the caller's mode does not reach
+                squares = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+                single = squares.unbind()
             draws: Sequence[Sequence[float] | None] = [None] * len(samples)
             if self.augmentation.boxes:
                 draws = crop_draws(self.seed, epoch, samples).tolist()
             flip = flips(self.augmentation, self.seed, epoch, samples).tolist()
-            works = list(zip(place_of(samples).tolist(), draws, flip, squares, strict=True))
+            works = list(zip(place_of(samples).tolist(), draws, flip, single, strict=True))
             for start in range(0, len(works), CHUNK):
                 yield _Chunk(squares, works[start : start + CHUNK])
 

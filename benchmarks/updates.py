@@ -1,0 +1,210 @@
+"""Residua's training from a folder of pictures against the textbook loop's, interleaved.
+
+    python benchmarks/updates.py FOLDER [--network resnet50] [--rounds 7] [--steps 4] [--json]
+
+FOLDER has class folders; 160 photos copied ten times make an epoch long enough. Each form is a process of its
+own that waits while another computes. Residua does what an update of `residua train` does: reading,
+augmentation, the check of loss and gradients, the schedule; checkpoints and judging are left out, as in the
+textbook. `--also "same batch" packed compiled checkpointed "packed compiled"`: other forms of it, where
+"same batch" has no loader: what is missing to it is what loading costs. Memory is the whole process's peak.
+The share of the peak is of what the processor's multiplying instructions could do (`peak.py`, one core's
+times two), where an update needs three times the multiplications of the network.
+
+On a machine that is never quiet, `--busy` gives each form one thread and counts processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, count, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from peak import peak
+from residua.data.dataset import Data
+from residua.data.loading.loader import Batch
+from residua.data.sources.recognition import open_data
+from residua.nets.plan import plan
+from residua.nets.zoo import spec
+from residua.training.allocation import kept_memory
+from residua.training.loaders import Loaders
+from residua.training.packed import packed
+from residua.training.recipes import recipe
+from residua.training.settings import Settings
+from residua.training.state import State
+from residua.training.update import Updater
+from residua.weights.create import create
+from residua.weights.metadata import Preprocessing
+from textbook import BATCHES, answer
+
+SIZES = {"resnet50": 224, "resnet18": 224, "cifar_resnet20": 32}
+HERE = Path(__file__).parent
+
+
+class Process:
+    """A form of training in a process of its own."""
+
+    def __init__(self, *command: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.seconds: list[float] = []
+        self.memory = 0.0
+
+    def run(self, steps: int) -> float:
+        """Return the seconds of an update."""
+        assert self.process.stdin
+        assert self.process.stdout
+        print(steps, file=self.process.stdin, flush=True)
+        seconds, self.memory = map(float, self.process.stdout.readline().split())
+        return seconds / steps
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def settings(data: Data, options: argparse.Namespace) -> Settings:
+    """Describe the training that is measured."""
+    size = SIZES[options.network]
+    chosen = recipe("fast", size=size, batch=BATCHES[options.network], sizes=(1.0,))
+    return Settings(
+        data=data.where,
+        spec=spec(options.network, num_classes=len(data.classes)),
+        preprocessing=Preprocessing(size=size, resize=size if size < 64 else size * 8 // 7),
+        recipe=chosen,
+        steps=100_000,
+        epoch_steps=len(data) // chosen.batch,
+        precision="bf16",
+        compiled="compiled" in options.form,
+        checkpointing="checkpointed" in options.form,
+        threads=1 if options.busy else 2,
+        workers=1,
+    )
+
+
+def batches(data: Data, chosen: Settings, form: str) -> Iterator[Batch]:
+    """Yield batches without end: from files, from packed pictures, or always the same."""
+    loaders = Loaders(data, chosen)
+    if "packed" in form:
+        chosen = replace(chosen, packed=chosen.preprocessing.resize)
+        with tempfile.TemporaryDirectory() as folder:  # what is mapped stays until the end
+            stored = packed(Path(folder), data, loaders.training_places, chosen, lambda _: None)
+        loaders = Loaders(data, chosen, stored)
+    found = chain.from_iterable(map(loaders.training(0).epoch, count()))
+    return repeat(next(found)) if form == "same batch" else found
+
+
+def residua(options: argparse.Namespace) -> Iterator[float]:
+    """Make one update after the other as `residua train` does, and yield its loss."""
+    data = open_data(str(options.folder))
+    data = replace(data, parts=np.zeros(len(data), np.int8))
+    chosen = settings(data, options)
+    network = create(chosen.spec).train()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # PyTorch's own types lack it
+    network.checkpointing = chosen.checkpointing
+    state = State(network, chosen.recipe)
+    update = Updater(state, chosen)
+    with kept_memory():
+        for batch in batches(data, chosen, options.form):
+            yield update(batch, 0)
+            state.counts.step += 1
+
+
+def forms(options: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+    """Return the command of each form."""
+    common: tuple[str, ...] = str(options.folder), "--network", options.network
+    common += ("--busy",) * options.busy
+    workers = "--workers", "0" if options.busy else str(options.workers)
+    found: dict[str, tuple[str, ...]] = {
+        f"textbook {form}": (str(HERE / "textbook.py"), *common, "--form", form, *workers)
+        for form in ("fp32", "bf16")
+    }
+    for form in ("residua", *options.also):
+        found[form] = (__file__, *common, "--form", form)
+    return found
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Let the forms take turns, and return what was seen of each."""
+    running = {name: Process(*command) for name, command in forms(options).items()}
+    for process in running.values():
+        process.run(3)  # kernels, caches and threads
+    for turn in range(options.rounds):
+        order = list(running.values())
+        for process in order[turn % len(order) :] + order[: turn % len(order)]:
+            process.seconds.append(process.run(options.steps))
+    for process in running.values():
+        process.close()
+    return {name: row(process, running["textbook fp32"], options) for name, process in running.items()}
+
+
+def row(process: Process, plain: Process, options: argparse.Namespace) -> dict[str, Any]:
+    """Say how fast and how large a form is, and how many times as fast as the plain one, pair by pair."""
+    low, middle, high = statistics.quantiles(
+        [theirs / own for own, theirs in zip(process.seconds, plain.seconds, strict=True)], n=4
+    )
+    return {
+        "images_per_second": BATCHES[options.network] / statistics.median(process.seconds),
+        "ratio": middle,
+        "quartiles": [low, high],
+        "memory": process.memory,
+        "memory_ratio": process.memory / plain.memory,
+    }
+
+
+def shares(rows: dict[str, dict[str, Any]], name: str, threads: int) -> None:
+    """Add the share of the processor's peak to each row."""
+    work = 3 * plan(spec(name)).multiply_adds
+    peaks = {kind: peak(kind) for kind in ("fp32", "bf16")}
+    for form, found in rows.items():
+        if top := peaks["fp32" if "fp32" in form else "bf16"]:
+            found["share_of_peak"] = work * found["images_per_second"] / (threads * top)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--network", choices=SIZES, default="resnet50")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=4, help="updates in a row")
+    parser.add_argument("--workers", type=int, default=1, help="of the textbook")
+    parser.add_argument(
+        "--also", nargs="*", default=["same batch"], metavar="compiled|checkpointed|same batch"
+    )
+    parser.add_argument(
+        "--busy", action="store_true", help="one thread, and processor time: others compute too"
+    )
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--form", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.form:
+        return answer(residua(options), options.busy)
+    rows = compare(options)
+    shares(rows, options.network, 1 if options.busy else 2)
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return None
+    print(f"{options.network}, batch {BATCHES[options.network]}, {options.rounds} rounds of {options.steps};")
+    print("times as fast as textbook fp32, memory and its share of textbook fp32's, share of the peak")
+    for form, found in rows.items():
+        low, high = found["quartiles"]
+        print(
+            f"{form:14} {found['images_per_second']:7.1f} images/s, {found['ratio']:5.2f} "
+            f"({low:.2f} to {high:.2f}), {found['memory'] / 1e6:5.0f} MB ({found['memory_ratio']:.2f}), "
+            f"{100 * found.get('share_of_peak', float('nan')):3.0f} %"
+        )
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""All that was chosen for a training, in words, before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from residua.data.augmentation.description import SMALL
+from residua.data.checking.overview import Overview
+from residua.nets.plan import plan
+from residua.nets.spec import AnySpec
+from residua.nets.zoo import spec as named_spec
+from residua.nets.zoo import title
+from residua.training.beginnings import Beginning
+from residua.training.settings import Settings
+from residua.training.wanted import Wanted
+from residua.training.watching import Choices
+
+
+def choices(
+    wanted: Wanted, settings: Settings, found: Overview, beginning: Beginning, measured: Sequence[str]
+) -> Choices:
+    """Return what was chosen and how, a line each."""
+    rows = [
+        ("data", _data(settings, found)),
+        ("split", _split(settings, found)),
+        ("bad", _bad(found)),
+        ("model", _model(wanted, settings)),
+        ("weights", beginning.said),
+        ("input", _input(settings)),
+        ("recipe", _recipe(wanted, settings)),
+        ("length", _length(settings)),
+        ("computing", _computing(settings)),
+    ]
+    return [*rows, *(("measured", sentence) for sentence in measured)]
+
+
+def _data(settings: Settings, found: Overview) -> str:
+    classes = found.data.classes
+    names = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+    kind = ", gray" if found.gray else ""
+    return f"{settings.data}: {len(found.data):,} pictures{kind}, {len(classes)} classes ({names})"
+
+
+def _split(settings: Settings, found: Overview) -> str:
+    counts = dict(found.splits)
+    if settings.limit:
+        counts["train"] = min(counts["train"], settings.limit)
+    parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
+    made = f"made here: {settings.val:.0%} of each class, seed {settings.seed}"
+    return f"{parts} ({made if found.split_made else 'the data has its own'})"
+
+
+def _bad(found: Overview) -> str:
+    count = len(found.checked.reasons)
+    return f"{count:,} unreadable left out, bad_images.csv names them" if count else "none"
+
+
+def called(spec: AnySpec) -> str:
+    """Name a network, without what the data decides."""
+    if not spec.name:
+        return title(spec)
+    usual = named_spec(spec.name)
+    fields = {name: getattr(usual, name) for name in ("num_classes", "in_channels", "input_size")}
+    return title(spec.edit(**fields))
+
+
+def _model(wanted: Wanted, settings: Settings) -> str:
+    why = ""
+    if not wanted.model and settings.weights in ("none", "imagenet"):
+        photos = f"photos on {'a CPU' if settings.device == 'cpu' else 'a GPU'}"
+        why = f", chosen for {'small pictures' if settings.preprocessing.size <= SMALL else photos}"
+    return f"{called(settings.spec)}, {plan(settings.spec).parameters:,} parameters{why}"
+
+
+def _input(settings: Settings) -> str:
+    rule = settings.preprocessing
+    return f"{rule.size}x{rule.size} pixels, {rule.channels}, by the rule {rule.rule}"
+
+
+def _recipe(wanted: Wanted, settings: Settings) -> str:
+    recipe, start = settings.recipe, "from scratch" if settings.weights == "none" else "from weights"
+    why = "" if wanted.recipe else f", chosen for a start {start}"
+    update = f"{recipe.optimizer} at a rate of up to {recipe.learning_rate:g}, {recipe.schedule} schedule"
+    return f"{recipe.name}{why}: {update}, best by {recipe.metric}"
+
+
+def _length(settings: Settings) -> str:
+    each = f"{settings.epoch_steps:,} updates with batches of {settings.recipe.batch}"
+    return f"{settings.epochs:,} passes of {each}: {settings.steps:,} in all, seed {settings.seed}"
+
+
+def _computing(settings: Settings) -> str:
+    s = settings
+    parts = [s.device, s.precision, f"{s.threads} threads, {s.workers} more that read"]
+    named = {"compiled": s.compiled, "checkpointing": s.checkpointing, "deterministic": s.deterministic}
+    return ", ".join([*parts, *(name for name, on in named.items() if on)])

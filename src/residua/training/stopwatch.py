@@ -1,0 +1,159 @@
+"""How long the parts of a training take on this machine: a few real updates on random pixels."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from residua.data.dataset import Data
+from residua.data.loading.loader import Batch, Loader
+from residua.data.packing.paying import Verdict, pays
+from residua.errors import UserError
+from residua.nets.memory import memory
+from residua.nets.network import Network, Vgg
+from residua.nets.plan import plan
+from residua.training.freezing import prepare
+from residua.training.loaders import Loaders
+from residua.training.packed import packed_channels
+from residua.training.settings import Settings
+from residua.training.state import State
+from residua.training.update import Updater, precision
+
+PIXELS = 16 * 224 * 224  # in one update on a processor: as many tell what more of them take
+PATIENCE = 3.0  # seconds after which two updates are enough
+PICTURES = 32  # read to see how long one takes
+
+
+class CompileError(UserError):
+    """A network that cannot be compiled here, and why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the network cannot be compiled here ({reason}): choose compiled=false.")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Update:
+    """Seconds of the first update, with whatever had to be prepared, and of each later one."""
+
+    first: float
+    each: float
+
+
+class Stopwatch:
+    """Measures a training that is yet to begin; nothing of it is touched."""
+
+    def __init__(self, data: Data, folder: Path, make_network: Callable[[Settings], Network | Vgg]) -> None:
+        self.data, self.folder, self.make_network = data, folder, make_network
+        self._started = time.monotonic()
+        self._updates: dict[str, Update] = {}
+
+    def elapsed(self) -> float:
+        """Return the seconds since this began."""
+        return time.monotonic() - self._started
+
+    def update(self, settings: Settings) -> Update:
+        """Time an update; more pictures than tell something new are reckoned, not computed."""
+        key = f"{settings.precision} {settings.compiled} {settings.recipe.batch}"
+        if key not in self._updates:
+            self._updates[key] = self._update(settings)
+        return self._updates[key]
+
+    def fits(self, settings: Settings) -> bool:
+        """Whether the activations of a batch fit into half of the memory that is free."""
+        if settings.device != "cpu":
+            free, _ = torch.cuda.mem_get_info()
+        elif hasattr(os, "sysconf"):
+            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        else:  # Windows does not say
+            free = 4 << 30
+        image = memory(plan(settings.spec, settings.preprocessing.size)).training
+        return settings.recipe.batch * image < free / 2
+
+    def judging(self, settings: Settings) -> float:
+        """Return the seconds that the network needs to judge a picture."""
+        batch = random_batch(settings, _pictures(settings))
+        network = self.make_network(settings).eval()
+
+        def forward() -> None:
+            with torch.inference_mode(), precision(settings):
+                network(batch.inputs()).sum().item()  # waits for the device
+
+        return _middle(forward) / len(batch)
+
+    def reading(self, settings: Settings) -> float:
+        """Return the seconds in which one thread reads a training picture, augmented."""
+        loaders = Loaders(self.data, replace(settings, workers=0))
+        loader: Loader = loaders.training(0)
+        loader.batch = min(PICTURES, len(loaders.training_places))
+        batches = loader.epoch(0)
+        next(batches)  # imports and tables
+        start = time.perf_counter()
+        count = len(next(batches, ()))
+        return (time.perf_counter() - start) / max(1, count)
+
+    def in_memory(self) -> bool:
+        """Whether the pictures are decoded already."""
+        return self.data.pictures.uniform is not None
+
+    def packing(self, settings: Settings, epochs: int) -> Verdict:
+        """Try whether packing the training pictures pays."""
+        data = self.data.keep(Loaders(self.data, settings).training_places)
+        return pays(data, settings.preprocessing.resize, epochs, self.folder, packed_channels(settings))
+
+    def _update(self, settings: Settings) -> Update:
+        pictures = _pictures(settings)
+        batch = random_batch(settings, pictures)
+        start = time.perf_counter()
+        try:
+            update = self._updater(settings)
+            update(batch, 0)
+        except Exception as error:  # a compiler fails in too many ways to name them
+            if not settings.compiled:
+                raise
+            raise CompileError(str(error).strip().partition("\n")[0]) from error
+        first = time.perf_counter() - start
+        scale = settings.recipe.batch / pictures
+        return Update(first, scale * _middle(lambda: update(batch, 0)))
+
+    def _updater(self, settings: Settings) -> Updater:
+        recipe = settings.recipe.edit(learning_rate=1e-6)  # random labels teach nothing, and break nothing
+        state = State(self.make_network(settings), recipe)
+        prepare(state.network, recipe, recipe.freeze)
+        return Updater(state, replace(settings, recipe=recipe))
+
+
+def random_batch(settings: Settings, pictures: int) -> Batch:
+    """Make a batch of noise with labels."""
+    rule, draw = settings.preprocessing, torch.Generator().manual_seed(0)
+    shape = (pictures, len(rule.mean), rule.size, rule.size)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
+    labels = torch.randint(0, settings.spec.num_classes, (pictures,), generator=draw)
+    pixels = pixels.to(settings.device).contiguous(memory_format=torch.channels_last)
+    return Batch(pixels, labels.to(settings.device), torch.arange(pictures), rule)
+
+
+def _pictures(settings: Settings) -> int:
+    batch, size = settings.recipe.batch, settings.preprocessing.size
+    if settings.device != "cpu":
+        return batch
+    parts = settings.recipe.accumulate
+    return min(batch, math.ceil(PIXELS / size**2 / parts) * parts)
+
+
+def _middle(work: Callable[[], object]) -> float:
+    """Return the median time of a few runs, the first of which is not counted."""
+    work()
+    times: list[float] = []
+    while len(times) < 2 or (len(times) < 7 and sum(times) < PATIENCE):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)

@@ -1,0 +1,62 @@
+"""Whoever looks on at a training: a terminal, a log, nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from residua.training.settings import Settings
+
+Choices = Sequence[tuple[str, str]]  # what was chosen, and how
+
+
+class Watch:
+    """Hears of everything and does nothing: override what you want to hear of."""
+
+    def checked(self, done: int, total: int) -> None:
+        """Hear how many pictures have been looked at."""
+
+    def chose(self, choices: Choices) -> None:
+        """Hear of all that was chosen, before the training."""
+
+    def began(self, settings: Settings, step: int) -> None:
+        """Hear that updates begin, from a step on."""
+
+    def stepped(self, step: int, loss: float, pictures: int) -> None:
+        """Hear of an update."""
+
+    def passed(self, line: dict[str, Any]) -> None:
+        """Hear of a pass over the pictures, as it stands in the metrics."""
+
+    def say(self, sentence: str) -> None:
+        """Hear of anything else."""
+
+
+def in_words(line: dict[str, Any], epochs: int) -> str:
+    """Say a pass in one line."""
+    parts = [
+        f"epoch {line['epoch']}/{epochs}",
+        f"step {line['step']:,}",
+        f"loss {line['train_loss']:.3f}",
+        f"val loss {line['val_loss']:.3f}",
+        f"accuracy {line['val_top1']:.2f}%",
+        f"{line['images_per_second']:,.0f} images/s",
+    ]
+    return "  ".join(parts)
+
+
+def in_lines(choices: Choices) -> str:
+    """Say choices as a block of lines, aligned."""
+    width = max(len(name) for name, _ in choices)
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in choices)
+
+
+def outcome(folder: Path, summary: dict[str, Any]) -> str:
+    """Say what a training came to, and where it is."""
+    accuracy = summary["best_scores"]["val_top1"]
+    return (
+        f"{accuracy:.2f}% of {summary['val']:,} held-out pictures are recognised: "
+        f"{folder / 'best.safetensors'} is the model, {folder / 'report.html'} shows how it came to be."
+    )

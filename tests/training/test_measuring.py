@@ -1,0 +1,255 @@
+"""What measured times decide, with a stopwatch whose times the test states; and one real measurement."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import residua
+from residua.data.ahead import processors
+from residua.data.packing.paying import Verdict
+from residua.errors import UserError
+from residua.training.measuring import Unsettled, measured
+from residua.training.packed import packed
+from residua.training.settings import Settings
+from residua.training.stopwatch import CompileError, Stopwatch, Update
+from training import tiny
+
+HOUR = 3600.0
+FAST = {"fp32": 0.2, "bf16": 0.1}
+NOTHING = Unsettled(precision=False, compiled=False, workers=False, packed=False)
+
+
+class Stated(Stopwatch):
+    """A stopwatch that shows what it is told, and keeps what it was asked."""
+
+    def __init__(self, **stated: Any) -> None:
+        self.each = stated.pop("each", FAST)
+        self.compiled = stated.pop("compiled", Update(60.0, 0.05))
+        self.stated = {"elapsed": 0.0, "judging": 0.0, "reading": 0.0, "in_memory": False} | stated
+        self.asked: list[str] = []
+
+    def elapsed(self) -> Any:
+        return self.stated["elapsed"]
+
+    def update(self, settings: Settings) -> Any:
+        if settings.compiled:
+            self.asked.append("compiled")
+            if isinstance(self.compiled, CompileError):
+                raise self.compiled
+            return self.compiled
+        self.asked.append(settings.precision)
+        each = self.each[settings.precision] if isinstance(self.each, dict) else self.each(settings)
+        return Update(each, each)
+
+    def fits(self, settings: Settings) -> Any:
+        return settings.recipe.batch <= self.stated.get("room", 10_000)
+
+    def judging(self, _: Settings) -> Any:
+        return self.stated["judging"]
+
+    def reading(self, _: Settings) -> Any:
+        return self.stated["reading"]
+
+    def in_memory(self) -> Any:
+        return self.stated["in_memory"]
+
+    def packing(self, _: Settings, epochs: int) -> Verdict:
+        self.asked.append(f"packing for {epochs}")
+        return Verdict(self.stated["pays"], 0, 0.0, "Packed: so said the test.")
+
+
+def settings(**changes: Any) -> Settings:
+    """Ten passes of 100 updates, in bf16."""
+    base = tiny.settings(epochs=10, batch=100, learning_rate=0.1)
+    rule = replace(base.preprocessing, resize=9)
+    usual: dict[str, Any] = {
+        "steps": 1000,
+        "epoch_steps": 100,
+        "precision": "bf16",
+        "preprocessing": rule,
+        "workers": 1,
+    }
+    return replace(base, **(usual | changes))
+
+
+def only(**what: Any) -> Unsettled:
+    return replace(NOTHING, **what)
+
+
+def test_precision_is_the_faster_one_and_says_by_how_much() -> None:
+    found, said = measured(settings(), only(precision=True), Stated())
+    assert found.precision == "bf16"
+    assert said == ["bf16: an update takes 100 ms, in fp32 200 ms."]
+    found, said = measured(settings(), only(precision=True), Stated(each={"fp32": 0.1, "bf16": 0.2}))
+    assert found.precision == "fp32"
+
+
+def test_what_was_asked_for_and_what_a_processor_cannot_do_are_not_measured() -> None:
+    watch = Stated()
+    assert measured(settings(), NOTHING, watch) == (settings(), [])
+    single = settings(precision="fp32")
+    assert measured(single, only(precision=True), watch) == (single, [])
+    assert watch.asked == []
+
+
+def test_a_deterministic_training_measures_nothing_and_has_no_length_in_minutes() -> None:
+    watch, exact = Stated(), settings(deterministic=True)
+    assert measured(exact, Unsettled(batch=True), watch) == (exact, [])
+    assert watch.asked == []
+    with pytest.raises(UserError, match="--epochs instead of --time"):
+        measured(exact, Unsettled(minutes=5), watch)
+
+
+def test_compiling_is_not_tried_for_a_short_training() -> None:
+    watch = Stated()
+    found, said = measured(settings(steps=5999), only(compiled=True), watch)
+    assert not found.compiled
+    assert "less than 10 minutes" in said[0]
+    assert "compiled" not in watch.asked
+
+
+@pytest.mark.parametrize(
+    ("compiled", "changes", "pays"),
+    [
+        (Update(60.0, 0.05), {}, True),  # half of 1,000 seconds for 60
+        (Update(600.0, 0.05), {}, False),
+        (Update(10.0, 0.12), {}, False),
+        (Update(300.0, 0.05), {"sizes": (0.5, 1.0)}, False),  # each size of pictures is compiled for
+        (Update(300.0, 0.05), {"freeze": 1}, False),
+        (Update(300.0, 0.05), {}, True),
+    ],
+)
+def test_compiling_pays_where_the_training_wins_more_than_it_costs(
+    compiled: Update, changes: dict[str, Any], pays: bool
+) -> None:
+    long = settings(steps=10_000)
+    long = replace(long, recipe=long.recipe.edit(**changes))
+    found, said = measured(long, only(compiled=True), Stated(compiled=compiled))
+    assert found.compiled is pays
+    assert said[0].startswith("Compiled" if pays else "Not compiled")
+
+
+def test_a_machine_that_cannot_compile_is_told_in_a_sentence() -> None:
+    broken = Stated(compiled=CompileError("no C++ compiler"))
+    found, said = measured(settings(steps=100_000), only(compiled=True), broken)
+    assert not found.compiled
+    assert said == ["Not compiled: it does not work here (no C++ compiler)."]
+
+
+def test_the_batch_grows_while_that_pays_and_the_rate_with_it() -> None:
+    watch = Stated(each=lambda s: 0.1 + s.recipe.batch / 1000)  # what does not grow with the batch fades away
+    found, said = measured(settings(steps=10_000, epoch_steps=1000), only(batch=True), watch)
+    batch = found.recipe.batch
+    assert 256 <= batch <= 1024
+    assert found.recipe.learning_rate == pytest.approx(0.1 * batch / 100)
+    assert found.epoch_steps == 100_000 // batch
+    assert found.steps == 10 * found.epoch_steps
+    assert said[0].startswith(f"Batch {batch}")
+
+
+def test_the_batch_fits_into_memory_and_into_the_data() -> None:
+    growing = {"each": lambda _: 0.1}
+    found, _ = measured(settings(epoch_steps=1000), only(batch=True), Stated(**growing, room=64))
+    assert found.recipe.batch == 64
+    found, _ = measured(settings(epoch_steps=4), only(batch=True), Stated(**growing))
+    assert found.recipe.batch * 8 <= 400
+
+
+def test_as_many_threads_read_as_judging_needs() -> None:
+    for reading, threads in ((0.0001, 1), (1.0, processors())):
+        found, _ = measured(settings(workers=1), only(workers=True), Stated(reading=reading))
+        assert found.workers == threads
+
+
+def test_pictures_are_packed_where_reading_takes_a_share_worth_winning() -> None:
+    watch = Stated(reading=0.0002 * processors(), pays=True)  # 20 ms beside updates of 100 ms
+    found, said = measured(settings(), only(packed=True), watch)
+    assert found.packed == 9
+    assert said == ["Packed: so said the test."]
+    assert "packing for 10" in watch.asked
+    found, _ = measured(settings(), only(packed=True), Stated(reading=0.0002 * processors(), pays=False))
+    assert found.packed is None
+    for cheap in (Stated(reading=1e-6), Stated(in_memory=True)):
+        assert measured(settings(), only(packed=True), cheap) == (settings(), [])
+
+
+def test_a_time_becomes_a_number_of_updates_with_reading_and_judging_counted() -> None:
+    plain, said = measured(settings(), only(minutes=60), Stated())
+    assert plain.steps == pytest.approx(0.97 * HOUR / 0.1, abs=1)
+    assert plain.recipe.steps == plain.steps
+    assert plain.recipe.epochs is None
+    assert said[-1].startswith("60 minutes: 34,9")
+    slow = Stated(elapsed=0.47 * HOUR, judging=0.009, reading=0.001, in_memory=True)
+    found, _ = measured(settings(val=0.1), only(minutes=60), slow)
+    assert found.steps == pytest.approx(0.5 * HOUR / (0.1 + 0.1 + 0.1), rel=0.001)
+
+
+def test_smaller_pictures_leave_time_for_more_updates() -> None:
+    growing = settings()
+    growing = replace(growing, recipe=growing.recipe.edit(sizes=(0.5, 1.0)))
+    found, _ = measured(growing, only(minutes=60), Stated())
+    assert found.steps == pytest.approx(0.97 * HOUR / (0.1 * 0.625), rel=0.001)
+
+
+def test_a_time_in_which_nothing_fits_is_refused() -> None:
+    with pytest.raises(UserError, match="not one update"):
+        measured(settings(), only(minutes=0.001), Stated())
+
+
+def test_the_real_stopwatch_measures_and_leaves_chance_and_folder_as_they_were(tmp_path: Path) -> None:
+    network: Any = residua.create(tiny.settings().spec)
+    watch = Stopwatch(tiny.digits(), tmp_path, lambda _: network)
+    before = torch.get_rng_state()
+    found, said = measured(tiny.settings(), Unsettled(minutes=1, batch=True), watch)
+    assert found.steps > 1
+    assert Settings.from_dict(found.to_dict()) == found
+    assert "Not compiled" in "".join(said)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_compiler_that_fails_is_an_error_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def compile_nothing(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("no compiler\nand much more")
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    watch = Stopwatch(tiny.digits(), tmp_path, lambda each: residua.create(each.spec))
+    with pytest.raises(CompileError, match=r"compiled here \(no compiler\): choose"):
+        watch.update(replace(tiny.settings(), compiled=True))
+
+
+def test_packed_pictures_have_the_places_of_the_original_ones(tmp_path: Path) -> None:
+    data, chosen = tiny.digits(), replace(tiny.settings(), packed=8)
+    said: list[str] = []
+    places = data.places("train")[::2]
+    stored = packed(tmp_path, data, places, chosen, said.append)
+    for place in places.tolist():
+        np.testing.assert_array_equal(stored.read(place, "gray"), data.read(place, "gray"))
+    with pytest.raises(IndexError):
+        stored.read(int(places[0]) + 1, "gray")
+    assert stored.names == data.names
+    again = packed(tmp_path, data, places, chosen, said.append)
+    assert len(said) == 1
+    np.testing.assert_array_equal(again.read(0, "gray"), data.read(0, "gray"))
+
+
+def test_packed_pictures_that_are_gone_damaged_or_others_are_written_again_the_same(tmp_path: Path) -> None:
+    data, chosen = tiny.digits(), replace(tiny.settings(), packed=8)
+    said: list[str] = []
+    path, places = tmp_path / "training.packed", data.places("train")
+    packed(tmp_path, data, places, chosen, said.append)
+    first = path.read_bytes()
+    path.write_bytes(first[:-1])
+    packed(tmp_path, data, places, chosen, said.append)
+    assert path.read_bytes() == first
+    path.unlink()
+    packed(tmp_path, data, places[1:], chosen, said.append)
+    packed(tmp_path, data, places, chosen, said.append)
+    assert path.read_bytes() == first
+    assert len(said) == 4

@@ -1,0 +1,221 @@
+"""A training from its first choice to its last file, as a Python user runs it."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import residua
+from residua.data.sources.digits import write_folder
+from residua.data.sources.recognition import open_data
+from residua.data.sources.table import read_rows
+from residua.errors import UserError
+from residua.training.metrics import read_metrics
+from residua.training.run import Run
+from residua.training.running import Finished, chosen, resume, train
+from residua.training.watching import Choices, Watch
+from residua.weights.modelfile import inspect
+
+QUICK: dict[str, Any] = {
+    "model": "tiny_resnet",
+    "device": "cpu",
+    "deterministic": True,
+    "limit": 256,
+    "batch": 64,
+    "epochs": 3,
+    "threads": 1,
+    "learning_rate": 0.1,
+}
+STEPS = 12
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
+
+
+class Notes(Watch):
+    """Remembers what it hears, and does something at a step."""
+
+    def __init__(self, step: int = 0, act: Callable[[], object] = lambda: None) -> None:
+        self.step, self.act = step, act
+        self.choices: Choices = ()
+        self.steps: list[int] = []
+        self.lines: list[dict[str, Any]] = []
+        self.said: list[str] = []
+
+    def chose(self, choices: Choices) -> None:
+        self.choices = choices
+
+    def stepped(self, step: int, loss: float, pictures: int) -> None:  # noqa: ARG002 - as a watcher has it
+        self.steps.append(step)
+        if step == self.step:
+            self.act()
+
+    def passed(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "last.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Notes]:
+    notes = Notes()
+    folder = tmp_path_factory.mktemp("done") / "run"
+    return train("digits", out=folder, watch=notes, **QUICK), notes
+
+
+def test_a_run_describes_itself(done: tuple[Finished, Notes]) -> None:
+    finished, notes = done
+    assert names(finished.folder) == {
+        *("config.yaml", "env.json", "classes.json", "split.csv", "bad_images.csv", "metrics.jsonl"),
+        *("summary.json", "log.txt", "best.safetensors", "last.safetensors", "state"),
+        *("MODEL_CARD.md", "report.html"),
+    }
+    assert dict(notes.choices)["run"] == str(finished.folder)
+    assert {"data", "split", "model", "weights", "input", "recipe", "length"} <= dict(notes.choices).keys()
+    assert notes.steps == list(range(1, STEPS + 1))
+    assert [line["epoch"] for line in notes.lines] == [1, 2, 3]
+    log = (finished.folder / "log.txt").read_text()
+    assert all(text in log for _, text in notes.choices) and all(said in log for said in notes.said)
+    assert log.count(" accuracy ") == 3
+
+
+def test_the_summary_is_of_the_best_model(done: tuple[Finished, Notes]) -> None:
+    finished, _ = done
+    summary = json.loads((finished.folder / "summary.json").read_text())
+    assert summary == finished.summary and summary["steps"] == STEPS and summary["train"] == 256
+    lines = read_metrics(finished.folder)
+    assert finished.best == max(line["val_top1"] for line in lines) == summary["best_scores"]["val_top1"]
+    data = open_data("digits")
+    part = {row["path"]: row["split"] for row in read_rows(finished.folder / "split.csv", ("path", "split"))}
+    held_out = [place for place, name in enumerate(data.names) if part[name] == "val"]
+    guesses: Any = finished.model().predict([data.read(place, "gray") for place in held_out])
+    right = [guess.label == data.classes[data.labels[p]] for guess, p in zip(guesses, held_out, strict=True)]
+    assert summary["val"] == len(held_out)
+    assert 100 * np.mean(right) == pytest.approx(finished.best)
+    accuracy = inspect(finished.folder / "best.safetensors").accuracy
+    assert accuracy and accuracy.top1 == finished.best
+
+
+def test_card_and_report_say_what_it_is_worth(done: tuple[Finished, Notes]) -> None:
+    finished, _ = done
+    card = (finished.folder / "MODEL_CARD.md").read_text()
+    page = (finished.folder / "report.html").read_text()
+    for text in (card, page):
+        assert "tiny_resnet" in text and f"{finished.best:.2f} %" in text
+    assert "\n9. 9\n" in card and "<li>9</li>" in page
+    assert page.count("<polyline") == 4 and "http" not in page and "src=" not in page
+
+
+def test_classes_cannot_write_into_card_and_report(tmp_path: Path) -> None:
+    write_folder(tmp_path / "digits")
+    (tmp_path / "digits" / "0").rename(tmp_path / "digits" / "<script>x")
+    (tmp_path / "digits" / "1").rename(tmp_path / "digits" / "# a\n# b")
+    finished = train(tmp_path / "digits", **QUICK | {"epochs": 1})
+    card, page = ((finished.folder / name).read_text() for name in ("MODEL_CARD.md", "report.html"))
+    assert "<script>" not in page and "&lt;script&gt;x" in page
+    assert "\n# b" not in card and "<script" not in card.replace("\\<", "")
+
+
+def test_what_fails_before_the_training_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        train("nowhere")
+    assert names(tmp_path / "runs" / "train") == set()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UserError, match="unknown recipe"):
+        train("digits", out="mine", recipe="slow")
+    assert names(tmp_path / "mine") == set()
+    with pytest.raises(UserError, match="no pictures to judge by"):
+        train("digits", val=0)
+    (tmp_path / "mine" / "note").write_text("mine")
+    with pytest.raises(UserError, match="is not empty"):
+        train("digits", out="mine")
+    assert names(tmp_path / "mine") == {"note"}
+
+
+def test_stopped_and_resumed_it_ends_as_if_nothing_had_been(done: tuple[Finished, Notes]) -> None:
+    finished, _ = done
+    with pytest.raises(
+        UserError, match=r"stopped at step 6 of 12 and saved: `residua train --resume"
+    ) as error:
+        train("digits", watch=Notes(6, terminate), **QUICK)
+    assert error.value.exit_code == 128 + signal.SIGTERM
+    again = Notes()
+    resumed = resume(watch=again)  # the newest
+    assert again.steps == list(range(7, STEPS + 1)) and "going on from step 6." in again.said
+    assert resumed.summary == finished.summary
+    assert weights(resumed.folder) == weights(finished.folder)
+    with pytest.raises(UserError, match="has no run to resume"):
+        resume()
+    with pytest.raises(UserError, match="is finished: there is nothing to resume"):
+        resume(resumed.folder)
+
+
+def test_a_picture_that_goes_or_changes_meanwhile_loses_nothing(tmp_path: Path) -> None:
+    data = tmp_path / "digits"
+    write_folder(data)
+    whole = train(data, out="whole", **QUICK)
+    rows = read_rows(tmp_path / "whole" / "split.csv", ("path", "split"))
+    place = data / next(row["path"] for row in rows if row["split"] == "val")  # judged in every pass
+    content = place.read_bytes()
+    with pytest.raises(UserError, match=r"put the picture back as it was, and `residua train --resume"):
+        train(data, out="torn", watch=Notes(6, lambda: place.write_bytes(content[:60])), **QUICK)
+    place.unlink()
+    with pytest.raises(UserError, match=r"A picture of torn cannot be found in .*put it back"):
+        resume("torn")
+    place.write_bytes(content)
+    assert resume("torn").summary == whole.summary
+    assert weights(tmp_path / "torn") == weights(tmp_path / "whole")
+
+
+def test_weights_may_go_once_a_training_has_begun(done: tuple[Finished, Notes], tmp_path: Path) -> None:
+    file = tmp_path / "other.safetensors"
+    file.write_bytes((done[0].folder / "best.safetensors").read_bytes())
+    tuning = {name: value for name, value in QUICK.items() if name != "model"} | {"weights": str(file)}
+    tuned = train("digits", out="tuned", **tuning)
+    assert tuned.summary["model"] == "tiny_resnet" and tuned.summary["recipe"] == "finetune"
+    with pytest.raises(UserError, match="stopped at step 1"):
+        train("digits", out="stopped", watch=Notes(1, terminate), **tuning)
+    file.unlink()
+    assert resume("stopped").summary == tuned.summary
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "tuned")
+
+
+def test_all_choices_can_be_had_without_a_training(tmp_path: Path) -> None:
+    choices = dict(chosen("digits", **QUICK))
+    assert choices["model"].startswith("tiny_resnet, ") and "12 in all" in choices["length"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_runs_config_repeats_it(done: tuple[Finished, Notes]) -> None:
+    again = train(config=done[0].folder / "config.yaml")
+    assert weights(again.folder) == weights(done[0].folder)
+
+
+def test_a_run_in_use_is_left_alone(tmp_path: Path) -> None:
+    with (
+        Run.create_at(tmp_path / "run"),
+        pytest.raises(UserError, match=f"being used by process {os.getpid()}"),
+    ):
+        train("digits", out="run")
+    assert residua.train is train and residua.resume is resume

@@ -1,0 +1,90 @@
+"""An update moves everything it should, or nothing at all."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from residua.data.loading.loader import Batch
+from residua.training.loop import Training
+from residua.training.run import Run
+from residua.training.update import DivergedError
+from training.tiny import poisoned, same, settings, training
+
+
+def begun(folder: Path, updates: int = 2, **recipe: Any) -> tuple[Training, Batch]:
+    """A training after some updates, and the batch for its next."""
+    with Run.create_at(folder) as run:
+        work = training(run, settings(**recipe))
+    batches = list(work.loaders.training(0).epoch(0))
+    for batch in batches[:updates]:
+        work.update(batch, 0)
+        work.counts.step += 1
+    return work, batches[updates]
+
+
+def test_an_update_moves_weights_statistics_momentum_and_average(tmp_path: Path) -> None:
+    work, batch = begun(tmp_path / "run", average=0.9)
+    before = copy.deepcopy(work.state.tensors())
+    work.update(batch, 0)
+    after = work.state.tensors()
+    assert after.keys() == before.keys()
+    assert not [name for name in after if torch.equal(before[name], after[name])]
+
+
+def gradient_of_infinity(logits: Tensor) -> Tensor:
+    """Logits of which the loss is well and the gradient is not."""
+    logits.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[no-untyped-call]
+    return logits
+
+
+POISONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "nan": lambda logits: logits * float("nan"),
+    "loss": lambda logits: logits * 1e5,
+    "gradient": gradient_of_infinity,
+}
+
+
+@pytest.mark.parametrize("poison", POISONS)
+@pytest.mark.parametrize("recipe", [{"average": 0.9}, {"optimizer": "muon"}, {"accumulate": 3, "clip": 1.0}])
+def test_one_that_diverges_leaves_all_as_it_was(poison: str, recipe: dict[str, Any], tmp_path: Path) -> None:
+    work, batch = begun(tmp_path / "run", **recipe)
+    poisoned(work, 2, POISONS[poison])
+    before = copy.deepcopy(work.state.tensors())
+    with pytest.raises(DivergedError) as told:
+        work.update(batch, 0)
+    assert same(work.state.tensors(), before)
+    assert (told.value.step, told.value.places) == (2, batch.places.tolist())
+
+
+def test_statistics_that_explode_are_seen_though_the_loss_is_well(tmp_path: Path) -> None:
+    work, batch = begun(tmp_path / "run")
+    norm = next(m for m in work.state.network.modules() if isinstance(m, nn.BatchNorm2d))
+    before = copy.deepcopy(work.state.tensors())
+
+    def explode(module: nn.Module, *_: object) -> None:
+        assert isinstance(module, nn.BatchNorm2d) and module.running_var is not None
+        module.running_var.data.fill_(float("inf"))
+
+    norm.register_forward_hook(explode)
+    with pytest.raises(DivergedError):
+        work.update(batch, 0)
+    assert same(work.state.tensors(), before)
+
+
+def test_parts_of_a_batch_add_up_to_it(tmp_path: Path) -> None:
+    """But for batch norms, which see the parts."""
+    found = []
+    for parts in (1, 3):
+        with Run.create_at(tmp_path / str(parts)) as run:
+            work = training(run, settings({"norm": "none"}, accumulate=parts))
+        loss = work.update(next(work.loaders.training(0).epoch(0)), 0)
+        found.append((loss, work.state.tensors()))
+    (loss, whole), (other, pieces) = found
+    assert other == pytest.approx(loss)
+    for name, tensor in whole.items():
+        torch.testing.assert_close(pieces[name], tensor, rtol=1e-4, atol=1e-6)
