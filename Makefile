@@ -18,7 +18,7 @@ lint: .venv/installed-dev
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[plots]'
+	$(PIP) --editable .
 	touch $@
 
 .venv/installed-dev: .venv/installed

@@ -28,14 +28,14 @@ def kills(base: Path, count: int) -> Iterator[Outcome]:
             with arena.run() as folder:
                 while killed.tried < count / 2 and not _finished(folder):
                     with killed.trial():
-                        kill(arena, folder, draw, killed)
+                        _kill(arena, folder, draw, killed)
                 with ended.trial():
                     arena.same(folder)
                     ended.saw("bit-identical")
         yield from (killed, ended)
 
 
-def kill(arena: Arena, folder: Path, draw: random.Random, outcome: Outcome) -> None:
+def _kill(arena: Arena, folder: Path, draw: random.Random, outcome: Outcome) -> None:
     """Go on with a run and kill it, mostly at work: what is on the disk must be whole."""
     before = contents(folder)
     trainer = Trainer(resuming(folder))

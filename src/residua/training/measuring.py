@@ -11,6 +11,7 @@ from residua.training.settings import Settings
 from residua.training.stopwatch import CompileError, Stopwatch
 
 SHORTEST = 600  # seconds of training below which compiling is not tried
+CLEARLY = 1.1  # by how much fp32 must be faster than bf16, as a busy machine's times vary
 GROWTH = 1.05  # what a batch of twice the size must win in pictures a second
 LARGEST = 1024  # batch that is tried
 WORTH = 0.02  # share of the training that reading must take before packing is looked at
@@ -55,7 +56,7 @@ def _precision(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> De
         return settings, None
     single = replace(settings, precision="fp32")
     short, long = (watch.update(each).each for each in (settings, single))
-    if short < long:
+    if short < CLEARLY * long:
         return settings, f"bf16: an update takes {_time(short)}, in fp32 {_time(long)}."
     return single, f"fp32: an update takes {_time(long)}, in bf16 {_time(short)}."
 
@@ -180,7 +181,7 @@ def _length(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decid
     if settings.packed:  # every picture is read once, and then no more
         left, waiting = left - waiting * settings.epoch_steps, 0.0
     judging = watch.judging(settings) * settings.recipe.batch * _judged(settings)
-    steps = int(left / (update.each * _effort(settings) + waiting + judging))
+    steps = int(left / (update.usual * _effort(settings) + waiting + judging))
     if steps < 1:
         raise UserError(
             f"not one update fits into {unsettled.minutes:g} minutes: give more time, or a smaller network."

@@ -41,10 +41,14 @@ class CompileError(UserError):
 
 @dataclass(frozen=True)
 class Update:
-    """Seconds of the first update, with whatever had to be prepared, and of each later one."""
+    """Seconds of the first update, with whatever had to be prepared, and of later ones.
+
+    To compare, `each` is the fastest: whatever else a machine does only slows down.
+    """
 
     first: float
     each: float
+    usual: float  # the median, while whatever else goes on does
 
 
 class Stopwatch:
@@ -86,7 +90,7 @@ class Stopwatch:
             with torch.inference_mode(), precision(settings):
                 network(batch.inputs()).sum().item()  # waits for the device
 
-        return _middle(forward) / len(batch)
+        return statistics.median(_times(forward)) / len(batch)
 
     def reading(self, settings: Settings) -> float:
         """Return the seconds in which one thread reads a training picture, augmented."""
@@ -121,7 +125,8 @@ class Stopwatch:
             raise CompileError(str(error).strip().partition("\n")[0]) from error
         first = time.perf_counter() - start
         scale = settings.recipe.batch / pictures
-        return Update(first, scale * _middle(lambda: update(batch, 0)))
+        times = _times(lambda: update(batch, 0))
+        return Update(first, scale * min(times), scale * statistics.median(times))
 
     def _updater(self, settings: Settings) -> Updater:
         recipe = settings.recipe.edit(learning_rate=1e-6)  # random labels teach nothing, and break nothing
@@ -148,12 +153,12 @@ def _pictures(settings: Settings) -> int:
     return min(batch, math.ceil(PIXELS / size**2 / parts) * parts)
 
 
-def _middle(work: Callable[[], object]) -> float:
-    """Return the median time of a few runs, the first of which is not counted."""
+def _times(work: Callable[[], object]) -> list[float]:
+    """Time a few runs, the first of which is not counted."""
     work()
     times: list[float] = []
-    while len(times) < 2 or (len(times) < 7 and sum(times) < PATIENCE):
+    while len(times) < 2 or (len(times) < 9 and sum(times) < PATIENCE):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return times
