@@ -29,7 +29,8 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1])
 
 def asked_anew():
-    allocate()
+    for _ in range(30):  # small pieces settle between large ones before those are found again
+        allocate()
     before = faults()
     for _ in range(5):
         allocate()
