@@ -48,6 +48,7 @@ class Arrays:
         """The array."""
         return self.pixels
 
+    # `needed` is for readers that decode; these pixels are ready.
     def read(self, place: int, channels: str = "rgb", needed: Needed | None = None) -> Pixels:  # noqa: ARG002
         """Copy a picture."""
         return as_array(with_channels(self._image(place), channels))

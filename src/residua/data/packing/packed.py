@@ -131,6 +131,7 @@ class Packed:
             return None
         return self._pixels.reshape(-1, *self._sizes[0], self._layout.channels)
 
+    # `needed` is for readers that decode; these pixels are ready.
     def read(self, place: int, channels: str = "rgb", needed: Needed | None = None) -> Pixels:  # noqa: ARG002
         """Return a picture without copying it, if it has these channels; whoever writes must copy."""
         pixels = self._raw(place)
