@@ -36,13 +36,13 @@ from residua.data.loading.loader import Batch
 from residua.data.sources.recognition import open_data
 from residua.nets.plan import plan
 from residua.nets.zoo import spec
-from residua.training.allocation import kept_memory
-from residua.training.loaders import Loaders
-from residua.training.packed import packed
+from residua.training.pictures.loaders import Loaders
+from residua.training.pictures.packed import packed
 from residua.training.recipes import recipe
 from residua.training.settings import Settings
-from residua.training.state import State
-from residua.training.update import Updater
+from residua.training.updating.allocation import kept_memory
+from residua.training.updating.state import State
+from residua.training.updating.update import Updater
 from residua.weights.create import create
 from residua.weights.metadata import Preprocessing
 from textbook import BATCHES, answer

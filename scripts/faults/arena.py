@@ -16,10 +16,10 @@ from residua.data.augmentation import Augmentation
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import split, write_split
 from residua.nets.zoo import spec
-from residua.training.checkpoint import newest, read
-from residua.training.metrics import read_metrics
-from residua.training.recipe import Recipe
-from residua.training.run import Run
+from residua.training.keeping.checkpoint import newest, read
+from residua.training.keeping.metrics import read_metrics
+from residua.training.keeping.run import Run
+from residua.training.recipes import Recipe
 from residua.training.settings import Settings
 from residua.weights.metadata import Preprocessing
 

@@ -14,7 +14,7 @@ from faults.kills import traced
 from faults.outcome import Outcome, WrongError, must
 from faults.process import Ended, Trainer, contents, resumed, resuming
 from residua.errors import UserError
-from residua.training.checkpoint import newest
+from residua.training.keeping.checkpoint import newest
 
 SMALL = 6 << 20  # bytes
 ERRORS = {"write": "ENOSPC", "fsync": "EIO", "rename": "EROFS", "unlink": "EROFS"}

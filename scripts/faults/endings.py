@@ -11,7 +11,7 @@ from pathlib import Path
 from faults.arena import Arena
 from faults.outcome import Outcome, must
 from faults.process import Ended, Trainer, contents, resumed, resuming, struck
-from residua.training.checkpoint import newest, read
+from residua.training.keeping.checkpoint import newest, read
 
 SIGNALS = {"SIGTERM": 143, "SIGINT": 130, "SIGINT+SIGINT": 130}
 PATIENCE = 30  # seconds that an end may take

@@ -16,7 +16,7 @@ from typing import Any
 from residua.cli import main
 
 PLACES = {
-    "step": ("residua.training.update", "Updater", "_gradient_norm"),
+    "step": ("residua.training.updating.update", "Updater", "_gradient_norm"),
     "save": ("residua.weights.tensorfile", "", "_bytes"),
     "judging": ("residua.judging.scores", "Tally", "add"),
     "batch": ("residua.data.loading.loader", "Batch", "inputs"),

@@ -17,7 +17,7 @@ import residua
 from residua.cli import main
 from residua.cli.training_progress import Live
 from residua.data.sources.digits import write_folder
-from residua.training.run import Run
+from residua.training.keeping.run import Run
 from residua.training.running import train
 
 QUICK: dict[str, Any] = {

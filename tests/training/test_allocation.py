@@ -14,7 +14,7 @@ PROGRAM = """
 import json, resource
 from pathlib import Path
 import torch
-from residua.training.allocation import kept_memory
+from residua.training.updating.allocation import kept_memory
 
 LARGE = 40 << 20  # bytes: so many usually come from the system, and go back to it
 PAGES = LARGE // resource.getpagesize()

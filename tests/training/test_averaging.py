@@ -5,7 +5,7 @@ import torch
 
 import residua
 from residua.nets.network import Network, Vgg
-from residua.training.averaging import Average
+from residua.training.updating.averaging import Average
 
 
 def network() -> Network | Vgg:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import residua
 from residua import UserError
-from residua.training.checkpoint import expect, newest, read, save
+from residua.training.keeping.checkpoint import expect, newest, read, save
 
 State = dict[str, Tensor]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from residua.files import sweep
-from residua.training.checkpoint import newest, read, save
+from residua.training.keeping.checkpoint import newest, read, save
 from training.disk import Disk, put
 from training.tracing import Call, needs_strace, recorded, run_traced
 
@@ -18,7 +18,7 @@ SAVING = """
 import sys, torch
 from pathlib import Path
 from residua.files import sweep
-from residua.training.checkpoint import save
+from residua.training.keeping.checkpoint import save
 folder = Path(sys.argv[1])
 tensors = lambda step: {name: torch.full((5000,), float(step)) for name in "abc"}
 """

@@ -11,11 +11,11 @@ import residua
 from residua.data.sources.digits import open_digits
 from residua.data.splitting import split
 from residua.errors import UserError
-from residua.training import beginnings
-from residua.training.beginnings import Beginning
-from residua.training.choosing import LEAST_STEPS, Pictures, begin_from, check_names, choose
+from residua.training.asking.wanted import Wanted, minutes, wanted
 from residua.training.settings import Settings
-from residua.training.wanted import Wanted, minutes, wanted
+from residua.training.settling import beginnings
+from residua.training.settling.beginnings import Beginning
+from residua.training.settling.choosing import LEAST_STEPS, Pictures, begin_from, check_names, choose
 from residua.weights.metadata import Preprocessing
 
 DATA = split(open_digits())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from residua.errors import UserError
-from residua.training.configfile import read_config, write_config
+from residua.training.asking.configfile import read_config, write_config
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 NUMBERS = st.from_regex(r"[-+]?[0-9]+\.?[0-9]*[eE][-+]?[0-9]+", fullmatch=True)

@@ -6,8 +6,8 @@ from torch import nn
 
 import residua
 from residua.nets.network import Network, Vgg
-from residua.training.freezing import classifier, prepare
-from residua.training.recipe import Recipe
+from residua.training.recipes import Recipe
+from residua.training.updating.freezing import classifier, prepare
 
 NORMS = (nn.BatchNorm2d,)
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from residua.training.interruption import interruptible
+from residua.training.keeping.interruption import interruptible
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
@@ -73,7 +73,7 @@ def test_another_thread_catches_nothing() -> None:
 
 TRAINING = """
 import sys
-from residua.training.interruption import interruptible
+from residua.training.keeping.interruption import interruptible
 with interruptible() as interruption:
     print("ready", flush=True)
     while not interruption.asked:

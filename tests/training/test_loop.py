@@ -15,11 +15,11 @@ from PIL import Image
 from residua.data.dataset import Data
 from residua.data.pictures import Files
 from residua.errors import UserError
-from residua.training.checkpoint import newest
+from residua.training.keeping.checkpoint import newest
+from residua.training.keeping.run import Run
 from residua.training.loop import BEST, LAST, StoppedError
-from residua.training.run import Run
 from residua.training.settings import Settings
-from residua.training.watching import Watch
+from residua.training.telling.watching import Watch
 from residua.weights.modelfile import inspect
 from residua.weights.tensorfile import read_tensors
 from training.tiny import (

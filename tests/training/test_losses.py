@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from residua.training.losses import balanced_weights, cross_entropy
+from residua.training.updating.losses import balanced_weights, cross_entropy
 
 LOGITS = torch.randn(6, 4, generator=torch.Generator().manual_seed(3))
 LABELS = torch.tensor([0, 1, 1, 2, 3, 1])

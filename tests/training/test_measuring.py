@@ -12,10 +12,10 @@ import residua
 from residua.data.ahead import processors
 from residua.data.packing.paying import Verdict
 from residua.errors import UserError
-from residua.training.measuring import Unsettled, measured
-from residua.training.packed import packed
+from residua.training.pictures.packed import packed
 from residua.training.settings import Settings
-from residua.training.stopwatch import CompileError, Stopwatch, Update
+from residua.training.settling.measuring import Unsettled, measured
+from residua.training.settling.stopwatch import CompileError, Stopwatch, Update
 from training import tiny
 
 HOUR = 3600.0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from residua.errors import UserError
-from residua.training.metrics import append_metrics, cut_metrics, read_metrics
+from residua.training.keeping.metrics import append_metrics, cut_metrics, read_metrics
 
 LINES = [{"step": step, "loss": 1 / 3 * step, "note": "ü\n"} for step in range(4)]
 

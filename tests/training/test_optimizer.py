@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 import residua
 from residua.nets.network import Network, Vgg
-from residua.training.muon import orthogonal
-from residua.training.optimizer import build_optimizer, load_state, set_rate, state_tensors
-from residua.training.recipe import Recipe
+from residua.training.recipes import Recipe
+from residua.training.updating.muon import orthogonal
+from residua.training.updating.optimizer import build_optimizer, load_state, set_rate, state_tensors
 
 KINDS = ["sgd", "adamw", "muon"]
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from residua import UserError
 from residua.data.augmentation import augmentation
 from residua.nets.values import from_text
-from residua.training.recipe import CONDITIONAL, Recipe
-from residua.training.recipes import RECIPES, recipe
+from residua.training.recipes import CONDITIONAL, RECIPES, Recipe, recipe
 
 NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"learning_rat": 0.1}, "unknown field of a recipe 'learning_rat': did you mean learning_rate"),

@@ -12,7 +12,7 @@ import pytest
 
 from residua.errors import UserError
 from residua.files import BusyError
-from residua.training.run import Run
+from residua.training.keeping.run import Run
 
 
 def begun(base: Path, name: str, started: str) -> Path:
@@ -160,7 +160,7 @@ STARTS = """
 import os, sys
 from pathlib import Path
 from residua.errors import UserError
-from residua.training.run import Run
+from residua.training.keeping.run import Run
 assert "torch" not in sys.modules, "the lock must not wait for torch"
 how, folder = sys.argv[1], Path(sys.argv[2])
 gate, opened = os.pipe()
@@ -208,7 +208,7 @@ def test_of_a_hundred_starts_in_one_folder_one_wins(tmp_path: Path) -> None:
 HOLDING = """
 import sys
 from pathlib import Path
-from residua.training.run import Run
+from residua.training.keeping.run import Run
 run = Run.open(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from residua.training.recipe import Recipe
-from residua.training.recipes import recipe
-from residua.training.schedule import rate, size_at
-from residua.training.scores import drops, is_better, is_over
+from residua.training.recipes import Recipe, recipe
+from residua.training.updating.schedule import rate, size_at
+from residua.training.updating.scores import drops, is_better, is_over
 
 SMOOTH = st.builds(
     Recipe,

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from residua.errors import UserError
-from residua.training.checkpoint import newest
-from residua.training.run import Run
+from residua.training.keeping.checkpoint import newest
+from residua.training.keeping.run import Run
 from training.tiny import same, settings, to_the_end, training
 
 

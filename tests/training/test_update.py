@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from residua.data.loading.loader import Batch
+from residua.training.keeping.run import Run
 from residua.training.loop import Training
-from residua.training.run import Run
-from residua.training.update import DivergedError
+from residua.training.updating.update import DivergedError
 from training.tiny import poisoned, same, settings, training
 
 

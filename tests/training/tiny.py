@@ -16,17 +16,17 @@ import residua
 from residua.data.dataset import Data
 from residua.data.sources.digits import open_digits
 from residua.nets.zoo import spec
-from residua.training.checkpoint import newest
-from residua.training.interruption import Interruption
-from residua.training.loaders import Loaders
+from residua.training.keeping.checkpoint import newest
+from residua.training.keeping.interruption import Interruption
+from residua.training.keeping.metrics import NAME, cut_metrics, read_metrics
+from residua.training.keeping.run import Run
 from residua.training.loop import StoppedError, Training
-from residua.training.metrics import NAME, cut_metrics, read_metrics
-from residua.training.recipe import Recipe
-from residua.training.run import Run
+from residua.training.pictures.loaders import Loaders
+from residua.training.recipes import Recipe
 from residua.training.settings import Settings
-from residua.training.state import State
-from residua.training.update import Updater
-from residua.training.watching import Watch
+from residua.training.telling.watching import Watch
+from residua.training.updating.state import State
+from residua.training.updating.update import Updater
 from residua.weights.metadata import Preprocessing
 
 NETWORK: dict[str, Any] = {"units": (1, 1, 1), "widths": (4, 4, 4), "stem_width": 4}

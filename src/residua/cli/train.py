@@ -10,7 +10,7 @@ import typer
 
 from residua.errors import UserError
 from residua.nets.zoo import NAMES
-from residua.training.wanted import minutes
+from residua.training.asking.wanted import minutes
 
 
 def _models(incomplete: str) -> list[str]:
@@ -48,6 +48,9 @@ def train(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="The same each time: measure nothing.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the curves for TensorBoard too.")
+    ] = False,
     on_nan: Annotated[str | None, typer.Option(help="At a loss that is no number: stop or skip.")] = None,
     resume: Annotated[
         bool,
@@ -78,6 +81,7 @@ def train(
         "workers": workers,
         "checkpointing": checkpointing or None,
         "deterministic": deterministic or None,
+        "tensorboard": tensorboard or None,
     }
     settings = _pairs(set_ or []) | {name: value for name, value in given.items() if value is not None}
     if resume:
@@ -111,7 +115,7 @@ def _resume(data: str | None, settings: dict[str, Any], on_nan: str | None, json
 
 def _dry(data: str | None, config: Path | None, settings: dict[str, Any], json: bool) -> None:
     from residua.training.running import chosen
-    from residua.training.watching import in_lines
+    from residua.training.telling.watching import in_lines
 
     choices = chosen(data, config=config, **settings)
     typer.echo(json_format.dumps(dict(choices), indent=2) if json else in_lines(choices))

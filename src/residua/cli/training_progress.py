@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from residua.training.watching import Choices, Watch, in_lines, in_words
+from residua.training.telling.watching import Choices, Watch, in_lines, in_words
 
 if TYPE_CHECKING:
     from residua.training.settings import Settings

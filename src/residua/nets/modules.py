@@ -115,8 +115,25 @@ def build(layer: Layer, spec: Spec | None = None) -> nn.Module:
     return _norm(layer, spec) if layer.kind == "norm" else BUILDERS[layer.kind](layer)
 
 
+class NarrowStride(nn.Conv2d):
+    """A 1x1 convolution of few channels that leaves pixels out: they are left out first.
+
+    In channels_last, oneDNN's gradient of such weights writes beyond its memory: it is wrong, crashes or hangs
+    (uxlfoundation/oneDNN#6035).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve the pixels that count."""
+        down, across = self.stride
+        return nn.functional.conv2d(x[..., ::down, ::across], self.weight, self.bias, groups=self.groups)
+
+
+NARROW = 16  # channels that oneDNN takes at once, at most
+
+
 def _convolution(layer: Layer) -> nn.Conv2d:
-    return nn.Conv2d(
+    narrow = layer.kernel == 1 and layer.stride > 1 and layer.inputs.channels < NARROW * layer.groups
+    return (NarrowStride if narrow else nn.Conv2d)(
         layer.inputs.channels,
         layer.outputs.channels,
         layer.kernel,

@@ -17,18 +17,19 @@ from residua.data.facts import BadImageError
 from residua.data.loading.loader import Batch
 from residua.errors import UserError
 from residua.judging.scores import Scores, judge
-from residua.training import checkpoint
-from residua.training.freezing import prepare
-from residua.training.interruption import Interruption
-from residua.training.loaders import Loaders
-from residua.training.metrics import append_metrics
-from residua.training.run import LOG, Run
-from residua.training.schedule import rate
-from residua.training.scores import is_better, is_over
+from residua.training.keeping import checkpoint
+from residua.training.keeping.interruption import Interruption
+from residua.training.keeping.metrics import append_metrics
+from residua.training.keeping.run import LOG, Run
+from residua.training.pictures.loaders import Loaders
 from residua.training.settings import Settings
-from residua.training.state import State
-from residua.training.update import DivergedError, Updater, precision
-from residua.training.watching import Watch as Watch
+from residua.training.telling.watching import Watch as Watch
+from residua.training.updating.freezing import prepare
+from residua.training.updating.precision import precision
+from residua.training.updating.schedule import rate
+from residua.training.updating.scores import is_better, is_over
+from residua.training.updating.state import State
+from residua.training.updating.update import DivergedError, Updater
 from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Provenance
 from residua.weights.modelfile import write_model
 
@@ -193,6 +194,7 @@ class Training:
             **{f"val_{name}": value for name, value in judged.items()},
         }
         counts.metrics_bytes = append_metrics(self.run.folder, line)
+        self.watch.noted(line)
         return line
 
     def _write(self, name: str, scores: Scores | None = None) -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from residua.training.configfile import read_config
-from residua.training.run import SUMMARY, Run
-from residua.training.wanted import wanted
-from residua.training.watching import Choices, Watch
+from residua.training.asking.configfile import read_config
+from residua.training.asking.wanted import wanted
+from residua.training.keeping.run import SUMMARY, Run
+from residua.training.telling.watching import Choices, Watch
 
 if TYPE_CHECKING:
     from residua.weights.model import Model

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, get_type_hints
 from residua.errors import UserError, unknown
 from residua.nets.spec import AnySpec, Spec, VggSpec
 from residua.nets.values import at_least, checked
-from residua.training.recipe import Recipe
+from residua.training.recipes import Recipe
 from residua.weights.metadata import Preprocessing
 
 
@@ -42,6 +42,7 @@ class Settings:
     on_nan: Literal["stop", "skip"] = "stop"
     save_minutes: float = 5.0  # between checkpoints, beside the one after each pass
     log_steps: int = 100  # between lines of metrics, beside the one after each pass
+    tensorboard: bool = False  # whether the metrics are written for it too
 
     def __post_init__(self) -> None:
         """Check the plain values; the descriptions have checked themselves."""

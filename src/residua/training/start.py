@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,27 +20,29 @@ from residua.data.splitting import apply_split, write_split
 from residua.errors import UserError
 from residua.nets.network import Network, Vgg, build_network
 from residua.nets.plan import plan
-from residua.training import checkpoint
-from residua.training.allocation import kept_memory
-from residua.training.beginnings import Beginning
-from residua.training.choices import choices
-from residua.training.choosing import Pictures, begin_from, check_names, choose
-from residua.training.endings import finish
-from residua.training.interruption import interruptible
-from residua.training.loaders import Loaders
-from residua.training.logged import Logged
-from residua.training.loop import Training
-from residua.training.losses import balanced_weights
-from residua.training.measuring import Unsettled, measured
-from residua.training.metrics import cut_metrics
-from residua.training.packed import packed
-from residua.training.run import Run
+from residua.training.asking.wanted import Wanted
+from residua.training.keeping import checkpoint
+from residua.training.keeping.interruption import interruptible
+from residua.training.keeping.metrics import cut_metrics
+from residua.training.keeping.run import Run
+from residua.training.loop import StoppedError, Training
+from residua.training.pictures.loaders import Loaders
+from residua.training.pictures.originals import as_they_were, remember
+from residua.training.pictures.packed import packed
 from residua.training.settings import Settings
-from residua.training.state import State
-from residua.training.stopwatch import Stopwatch
-from residua.training.update import Updater
-from residua.training.wanted import Wanted
-from residua.training.watching import Choices, Watch
+from residua.training.settling.beginnings import Beginning
+from residua.training.settling.choices import choices
+from residua.training.settling.choosing import Pictures, begin_from, check_names, choose
+from residua.training.settling.measuring import Unsettled, measured
+from residua.training.settling.stopwatch import Stopwatch
+from residua.training.telling.endings import finish
+from residua.training.telling.logged import Log
+from residua.training.telling.tensorboard import board, needs_tensorboard
+from residua.training.telling.watching import Choices, Several, Watch
+from residua.training.updating.allocation import kept_memory
+from residua.training.updating.losses import balanced_weights
+from residua.training.updating.state import State
+from residua.training.updating.update import Updater
 from residua.weights.download import show_progress
 
 SPLIT, BAD, CLASSES = "split.csv", "bad_images.csv", "classes.json"
@@ -71,9 +74,11 @@ def settle(wanted: Wanted, watch: Watch, folder: Path) -> Settled:
         )
     pictures = Pictures(data, int(min(values["median"] for values in found.sizes.values())), found.gray)
     beginning = begin_from(wanted, pictures)
-    settings, sentences = measured(
-        choose(wanted, pictures, beginning), _unsettled(wanted), Stopwatch(data, folder, _network)
-    )
+    settings = choose(wanted, pictures, beginning)
+    if settings.tensorboard:
+        needs_tensorboard()
+    with _computing(settings):
+        settings, sentences = measured(settings, _unsettled(wanted), Stopwatch(data, folder, _network))
     said = choices(wanted, settings, found, beginning, sentences)
     return Settled(found, data, beginning, settings, said)
 
@@ -81,13 +86,14 @@ def settle(wanted: Wanted, watch: Watch, folder: Path) -> Settled:
 def begin(run: Run, wanted: Wanted, watch: Watch) -> None:
     """Settle everything, write it down, and train."""
     settled = settle(wanted, watch, run.folder)
-    watch = Logged(run, watch)
+    watch = Several(Log(run), watch)
     watch.chose([*settled.choices, ("run", str(run.folder))])
     write_split(run.folder / SPLIT, settled.data)
     write_bad_images(run.folder / BAD, settled.found.checked)
     run.write_json(CLASSES, list(settled.data.classes))
     state = State(_network(settled.settings, settled.beginning), settled.settings.recipe)
     checkpoint.save(run.state, 0, state.tensors(), state.facts())  # weights from elsewhere may go
+    remember(run.state, settled.found.checked)
     run.begin(settled.settings.to_dict())
     _work(run, settled.data, settled.settings, watch)
 
@@ -97,7 +103,8 @@ def resume(run: Run, watch: Watch, on_nan: str | None = None) -> None:
     if run.finished:
         raise UserError(f"{run.folder} is finished: there is nothing to resume.")
     settings = Settings.from_dict(run.settings() | ({"on_nan": on_nan} if on_nan else {}))
-    _work(run, _same_pictures(run, settings), settings, Logged(run, watch))
+    watch = Several(Log(run), watch)
+    _work(run, _same_pictures(run, settings), settings, watch)
 
 
 def _unsettled(wanted: Wanted) -> Unsettled:
@@ -128,10 +135,14 @@ def _same_pictures(run: Run, settings: Settings) -> Data:
 
 
 def _work(run: Run, data: Data, settings: Settings, watch: Watch) -> None:
-    with _computing(settings), interruptible() as asked:
+    with contextlib.ExitStack() as held:
+        held.enter_context(_computing(settings))
         state = State(_network(settings), settings.recipe)
         _restore(run, state, watch)
         loaders = _loaders(run, data, settings, watch)
+        asked = held.enter_context(interruptible())  # packing ends at once
+        if settings.tensorboard:
+            watch = Several(held.enter_context(board(run.folder, state.counts.step)), watch)
         update = Updater(state, settings, _class_weights(loaders))
         training = Training(run, loaders, state, update, watch, asked)
         watch.began(settings, state.counts.step)
@@ -162,11 +173,15 @@ def _load(network: Network | Vgg, beginning: Beginning) -> None:
 
 
 def _loaders(run: Run, data: Data, settings: Settings, watch: Watch) -> Loaders:
-    loaders = Loaders(data, settings)
+    loaders = Loaders(as_they_were(run.state, data, watch.say), settings)
     if settings.packed is None:
         return loaders
-    stored = packed(run.folder, data, loaders.training_places, settings, watch.say)
-    return Loaders(data, settings, stored)
+    try:
+        stored = packed(run.folder, loaders.data, loaders.training_places, settings, watch.say)
+    except KeyboardInterrupt:
+        message = f"stopped before step 1: `residua train --resume {run.folder}` goes on."
+        raise StoppedError(message, 128 + signal.SIGINT) from None
+    return Loaders(loaders.data, settings, stored)
 
 
 def _restore(run: Run, state: State, watch: Watch) -> None:
@@ -189,7 +204,7 @@ def _class_weights(loaders: Loaders) -> torch.Tensor | None:
     return balanced_weights(labels, loaders.settings.spec.num_classes).to(loaders.settings.device)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _computing(settings: Settings) -> Iterator[None]:
     """Compute with so many threads, on which the last bits of a sum depend, and as exactly as was asked."""
     threads, exactly = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()

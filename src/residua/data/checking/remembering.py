@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from PIL import __version__ as decoder
 from residua.data.checking.examining import RECORD
 from residua.data.dataset import Places
 from residua.data.pictures import Files
+from residua.data.unchanged import stamp
 from residua.errors import UserError
 from residua.files import replacing
 from residua.weights.download import cache_folder
@@ -27,7 +27,7 @@ class Memory:
     """The good pictures below one folder, by name, size and times; bad ones are always tried again."""
 
     def __init__(self, files: Files) -> None:
-        self._keys = np.array([_key(files.root, name) for name in files.names], "<u8").reshape(-1, 2)
+        self._keys = np.array([stamp(files.root, name) for name in files.names], "<u8").reshape(-1, 2)
         folder = hashlib.blake2b(os.fsencode(files.root.absolute()), digest_size=12).hexdigest()
         self._path = cache_folder() / "checks" / folder
 
@@ -64,14 +64,3 @@ class Memory:
 
 def _digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, key=VERSION, digest_size=DIGEST).digest()
-
-
-def _key(root: Path, name: str) -> tuple[int, int]:
-    """Hash a file's name, size and times; zero where there is no file."""
-    try:
-        found = Path(root, name).stat()
-    except OSError:
-        return 0, 0
-    facts = f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {name}".encode(errors="surrogatepass")
-    key = hashlib.blake2b(facts, digest_size=16).digest()
-    return int.from_bytes(key[:8]), int.from_bytes(key[8:])

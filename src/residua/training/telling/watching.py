@@ -27,11 +27,56 @@ class Watch:
     def stepped(self, step: int, loss: float, pictures: int) -> None:
         """Hear of an update."""
 
+    def noted(self, line: dict[str, Any]) -> None:
+        """Hear of a line of the metrics."""
+
     def passed(self, line: dict[str, Any]) -> None:
         """Hear of a pass over the pictures, as it stands in the metrics."""
 
     def say(self, sentence: str) -> None:
         """Hear of anything else."""
+
+
+class Several(Watch):
+    """Hands everything on to several watchers."""
+
+    def __init__(self, *watches: Watch) -> None:
+        self.watches = watches
+
+    def checked(self, done: int, total: int) -> None:
+        """Hear how many pictures have been looked at."""
+        for watch in self.watches:
+            watch.checked(done, total)
+
+    def chose(self, choices: Choices) -> None:
+        """Hear of all that was chosen."""
+        for watch in self.watches:
+            watch.chose(choices)
+
+    def began(self, settings: Settings, step: int) -> None:
+        """Hear that updates begin."""
+        for watch in self.watches:
+            watch.began(settings, step)
+
+    def stepped(self, step: int, loss: float, pictures: int) -> None:
+        """Hear of an update."""
+        for watch in self.watches:
+            watch.stepped(step, loss, pictures)
+
+    def noted(self, line: dict[str, Any]) -> None:
+        """Hear of a line of the metrics."""
+        for watch in self.watches:
+            watch.noted(line)
+
+    def passed(self, line: dict[str, Any]) -> None:
+        """Hear of a pass over the pictures."""
+        for watch in self.watches:
+            watch.passed(line)
+
+    def say(self, sentence: str) -> None:
+        """Hear of anything else."""
+        for watch in self.watches:
+            watch.say(sentence)
 
 
 def in_words(line: dict[str, Any], epochs: int) -> str:

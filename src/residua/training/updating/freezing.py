@@ -6,7 +6,7 @@ from torch import nn
 
 from residua.nets.batchnorm import BATCH_NORMS
 from residua.nets.network import Network, Vgg
-from residua.training.recipe import Recipe
+from residua.training.recipes import Recipe
 
 
 def classifier(network: Network | Vgg) -> nn.Linear:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from residua.training.updating.precision import multiplies_bf16
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # the quintic that brings singular values near 1 the fastest
 ROUNDS = 5
 
@@ -57,7 +59,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     """
     _, rows, columns = matrices.shape
     first, second, third = COEFFICIENTS
-    x = (matrices.mT if rows > columns else matrices).bfloat16()
+    half = multiplies_bf16(str(matrices.device))  # it need not be exact
+    x = (matrices.mT if rows > columns else matrices).to(torch.bfloat16 if half else torch.float32)
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(ROUNDS):
         gram = x @ x.mT

@@ -19,12 +19,13 @@ from residua.errors import UserError
 from residua.nets.memory import memory
 from residua.nets.network import Network, Vgg
 from residua.nets.plan import plan
-from residua.training.freezing import prepare
-from residua.training.loaders import Loaders
-from residua.training.packed import packed_channels
+from residua.training.pictures.loaders import Loaders
+from residua.training.pictures.packed import packed_channels
 from residua.training.settings import Settings
-from residua.training.state import State
-from residua.training.update import Updater, precision
+from residua.training.updating.freezing import prepare
+from residua.training.updating.precision import precision
+from residua.training.updating.state import State
+from residua.training.updating.update import Updater
 
 PIXELS = 16 * 224 * 224  # in one update on a processor: as many tell what more of them take
 PATIENCE = 3.0  # seconds after which two updates are enough

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from residua.data.ahead import processors
 from residua.errors import UserError
 from residua.training.settings import Settings
-from residua.training.stopwatch import CompileError, Stopwatch
+from residua.training.settling.stopwatch import CompileError, Stopwatch
 
 SHORTEST = 600  # seconds of training below which compiling is not tried
 CLEARLY = 1.1  # by how much fp32 must be faster than bf16, as a busy machine's times vary

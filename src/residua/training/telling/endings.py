@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from residua.data.dataset import Data
-from residua.training.card import write_card
-from residua.training.choices import called
-from residua.training.loaders import training_places
-from residua.training.metrics import read_metrics
-from residua.training.report import write_report
-from residua.training.run import Run
+from residua.training.keeping.metrics import read_metrics
+from residua.training.keeping.run import Run
+from residua.training.pictures.loaders import training_places
 from residua.training.settings import Settings
-from residua.training.state import Counts
-from residua.training.watching import Watch, outcome
+from residua.training.settling.choices import called
+from residua.training.telling.card import write_card
+from residua.training.telling.report import write_report
+from residua.training.telling.watching import Watch, outcome
+from residua.training.updating.state import Counts
 
 SCORES = ("val_top1", "val_top5", "val_macro_f1", "val_loss", "train_loss")
 

@@ -8,9 +8,9 @@ from functools import cache
 from residua.data.dataset import Data, Places
 from residua.data.draws import order
 from residua.data.loading.loader import Loader
-from residua.training.recipe import Recipe
-from residua.training.schedule import size_at
+from residua.training.recipes import Recipe
 from residua.training.settings import Settings
+from residua.training.updating.schedule import size_at
 from residua.weights.metadata import Preprocessing
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from residua.training.recipe import Recipe
+from residua.training.recipes import Recipe
 
 
 def is_better(recipe: Recipe, score: float, best: float | None) -> bool:

@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from residua.nets.network import Network, Vgg
-from residua.training.averaging import Average
-from residua.training.checkpoint import Found, expect, read
-from residua.training.optimizer import build_optimizer, load_state, state_tensors
-from residua.training.recipe import Recipe
+from residua.training.keeping.checkpoint import Found, expect, read
+from residua.training.recipes import Recipe
+from residua.training.updating.averaging import Average
+from residua.training.updating.optimizer import build_optimizer, load_state, state_tensors
 
 
 @dataclass

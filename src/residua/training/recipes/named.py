@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from residua.data.augmentation import AUGMENTATIONS
 from residua.data.augmentation.description import SMALL
 from residua.errors import unknown
-from residua.training.recipe import Recipe
+from residua.training.recipes.description import Recipe
 
 
 class Pair(NamedTuple):

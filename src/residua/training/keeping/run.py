@@ -14,8 +14,8 @@ from typing import Any, Self
 
 from residua.errors import UserError
 from residua.files import BusyError, locked, replacing, sweep
-from residua.training.configfile import read_config, write_config
-from residua.training.environment import environment
+from residua.training.asking.configfile import read_config, write_config
+from residua.training.keeping.environment import environment
 
 CONFIG, ENVIRONMENT, SUMMARY, LOG = "config.yaml", "env.json", "summary.json", "log.txt"
 STATE, LOCK = "state", ".lock"

@@ -41,7 +41,10 @@ def write_report(
 ) -> None:
     """Write the report of a finished training."""
     environment = Environment(
-        loader=PackageLoader("residua.training"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("residua.training.telling"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     page = environment.get_template("run.html").render(
         summary=summary,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from residua.training.recipe import Recipe
-from residua.training.scores import drops
+from residua.training.recipes import Recipe
+from residua.training.updating.scores import drops
 
 
 def rate(recipe: Recipe, step: int, steps: int, scores: Sequence[float] = ()) -> float:

@@ -10,10 +10,10 @@ from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec as named_spec
 from residua.nets.zoo import title
-from residua.training.beginnings import Beginning
+from residua.training.asking.wanted import Wanted
 from residua.training.settings import Settings
-from residua.training.wanted import Wanted
-from residua.training.watching import Choices
+from residua.training.settling.beginnings import Beginning
+from residua.training.telling.watching import Choices
 
 
 def choices(

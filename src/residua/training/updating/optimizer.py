@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from residua.nets.network import Network, Vgg
-from residua.training.muon import Muon
-from residua.training.recipe import Recipe
+from residua.training.recipes import Recipe
+from residua.training.updating.muon import Muon
 
 Named = list[tuple[str, nn.Parameter]]
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)

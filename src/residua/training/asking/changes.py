@@ -10,14 +10,14 @@ from residua.data.augmentation import Augmentation
 from residua.errors import unknown
 from residua.nets.spec import AnySpec
 from residua.nets.values import from_text
-from residua.training.recipe import Recipe
+from residua.training.asking.wanted import hints
+from residua.training.recipes import Recipe
 from residua.training.settings import Settings
-from residua.training.wanted import hints
 from residua.weights.metadata import Preprocessing
 
 Values = dict[str, Any]
 TYPES = {"augmentation": get_type_hints(Augmentation), "preprocessing": get_type_hints(Preprocessing)}
-OWN = ("threads", "channels_last", "compiled", "packed", "save_minutes", "log_steps")  # of the settings
+OWN = ("threads", "channels_last", "compiled", "packed", "save_minutes", "log_steps", "tensorboard")
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ from residua.errors import UserError, unknown
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec as named_spec
-from residua.training.beginnings import Beginning, from_published_if_possible, from_weights
-from residua.training.changes import Changes
-from residua.training.loaders import at_size, epoch_steps, training_places
-from residua.training.recipe import Recipe
-from residua.training.recipes import RECIPES
+from residua.training.asking.changes import Changes
+from residua.training.asking.wanted import Wanted as Wanted
+from residua.training.pictures.loaders import at_size, epoch_steps, training_places
+from residua.training.recipes import RECIPES, Recipe
 from residua.training.recipes import recipe as named_recipe
 from residua.training.settings import Settings
-from residua.training.statistics import colours
-from residua.training.wanted import Wanted as Wanted
+from residua.training.settling.beginnings import Beginning, from_published_if_possible, from_weights
+from residua.training.settling.statistics import colours
+from residua.training.updating.precision import multiplies_bf16
 from residua.weights.metadata import Preprocessing
 
 PHOTO = 224
@@ -213,9 +213,7 @@ def _precision(wanted: Wanted, device: str) -> Literal["fp32", "bf16"]:
     """bf16 where the processor multiplies in it; elsewhere it is slower than fp32."""
     if wanted.precision != "auto":
         return wanted.precision
-    if device == "cpu":
-        return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if multiplies_bf16(device) else "fp32"
 
 
 def _workers() -> int:

@@ -15,11 +15,12 @@ from residua.data.augmentation import mix
 from residua.data.loading.loader import Batch
 from residua.errors import UserError
 from residua.nets.modules import StochasticDepth
-from residua.training.losses import cross_entropy
-from residua.training.optimizer import set_rate
-from residua.training.schedule import rate
 from residua.training.settings import Settings
-from residua.training.state import State
+from residua.training.updating.losses import cross_entropy
+from residua.training.updating.optimizer import set_rate
+from residua.training.updating.precision import precision
+from residua.training.updating.schedule import rate
+from residua.training.updating.state import State
 
 EXPLODED = 100  # times the loss of guessing
 HUGE = 1e15  # a norm whose square optimizers could not keep for long
@@ -116,10 +117,3 @@ def _seeded(purpose: str, device: str) -> Iterator[None]:
     with torch.random.fork_rng(() if device == "cpu" else None):
         torch.manual_seed(seed)
         yield
-
-
-def precision(settings: Settings) -> AbstractContextManager[None]:
-    """Compute in the settings' precision."""
-    return torch.autocast(
-        torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16"
-    )

@@ -1,0 +1,1 @@
+"""What was asked for: settings by name, from flags and files."""
