@@ -49,9 +49,10 @@ def as_they_were(folder: Path, data: Data, say: Callable[[str], None]) -> Data:
         return replace(data, pictures=kept, origin=None)
     changed = (check(data).records["digest"] != digests).any(1)
     if changed.any():
-        name = data.names[int(changed.argmax())]
+        count = "a picture" if changed.sum() == 1 else f"{changed.sum():,} pictures"
         raise UserError(
-            f"{int(changed.sum()):,} pictures of {data.where!r} have changed since the training began, as "
-            f"{name!r}: put it back as it was, and `residua train --resume {folder.parent}` goes on."
+            f"{count} of {data.where!r} changed since the training began, as "
+            f"{data.names[changed.argmax()]!r}: put it back as it was, and "
+            f"`residua train --resume {folder.parent}` goes on."
         )
     return data
