@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -9,6 +10,9 @@ from hypothesis import settings
 # The other libraries read these while they are imported.
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A shell lets jobs in the background ignore Ctrl-C, and with them all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One thread: networks this small are no faster on more, and on a busy machine threads wait for each other.
 torch.set_num_threads(1)

@@ -1,5 +1,7 @@
 """Groups of parameters, the updates they get, and the optimizer's state across an interruption."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,7 +12,13 @@ import residua
 from residua.nets.network import Network, Vgg
 from residua.training.recipes import Recipe
 from residua.training.updating.muon import orthogonal
-from residua.training.updating.optimizer import build_optimizer, load_state, set_rate, state_tensors
+from residua.training.updating.optimizer import (
+    Optimizer,
+    build_optimizer,
+    load_state,
+    set_rate,
+    state_tensors,
+)
 
 KINDS = ["sgd", "adamw", "muon"]
 
@@ -31,7 +39,7 @@ def recipe(optimizer: str = "sgd", **changes: Any) -> Recipe:
     return Recipe(epochs=1, learning_rate=0.05, weight_decay=0.01).edit(optimizer=optimizer, **changes)
 
 
-def train(network: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> None:
+def train(network: nn.Module, optimizer: Optimizer, steps: range) -> None:
     network.train()
     for step in steps:
         draw = torch.Generator().manual_seed(step)
@@ -41,7 +49,7 @@ def train(network: nn.Module, optimizer: torch.optim.Optimizer, steps: range) ->
         optimizer.step()
 
 
-def groups_by_name(optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+def groups_by_name(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
     return {name: group for group in optimizer.param_groups for name in group["param_names"]}
 
 
@@ -114,6 +122,33 @@ def test_sgd_is_the_textbooks(nesterov: bool, decayed: str) -> None:
             torch.testing.assert_close(parameter, weights[name])
 
 
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_sgd_is_pytorchs_to_the_bit(nesterov: bool) -> None:
+    one, other = small(), small()
+    other.load_state_dict(one.state_dict())
+    theirs = torch.optim.SGD(other.parameters(), 0.05, 0.9, weight_decay=0.01, nesterov=nesterov, fused=True)
+    ours = build_optimizer(one, recipe(nesterov=nesterov, decayed="all"))
+    theirs.param_groups[0]["full_rate"] = 0.05
+    train(one, ours, range(4))
+    train(other, theirs, range(4))
+    assert all(map(torch.equal, one.parameters(), other.parameters()))
+
+
+def test_training_does_not_load_the_compiler() -> None:
+    code = (
+        "import sys, torch, residua\n"
+        "from residua.training.recipes import Recipe\n"
+        "from residua.training.updating.optimizer import build_optimizer\n"
+        "network = residua.create('tiny_resnet')\n"
+        "for kind in ('sgd', 'muon'):\n"
+        "    optimizer = build_optimizer(network, Recipe(epochs=1).edit(optimizer=kind))\n"
+        "    network(torch.zeros(2, 3, 8, 8)).sum().backward()\n"
+        "    optimizer.step(), optimizer.zero_grad()\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("shape", [(8, 4, 3, 3), (16, 2, 1, 1)], ids=["wide", "tall"])
 @pytest.mark.parametrize("nesterov", [True, False])
 def test_a_convolution_moves_as_pytorchs_muon_moves_the_matrix(
@@ -130,7 +165,7 @@ def test_a_convolution_moves_as_pytorchs_muon_moves_the_matrix(
         theirs.grad = layer.weight.grad.flatten(1).clone()
         our_muon.step()
         their_muon.step()
-    torch.testing.assert_close(layer.weight.flatten(1), theirs, atol=2e-3, rtol=0)
+    torch.testing.assert_close(layer.weight.flatten(1), theirs, atol=8e-3, rtol=0)  # theirs is in bf16
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 30), (2, 30, 4), (1, 6, 6)])

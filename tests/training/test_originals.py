@@ -41,9 +41,12 @@ class Stop(Watch):
 
 
 class Break(Watch):
+    def __init__(self, end: BaseException) -> None:
+        self.end = end
+
     def say(self, sentence: str) -> None:
         if sentence.startswith("packing"):
-            raise KeyboardInterrupt
+            raise self.end
 
 
 def few(folder: Path, count: int = 5) -> Data:
@@ -120,9 +123,10 @@ def test_a_run_stops_at_a_changed_picture_and_goes_on_when_it_is_back(tmp_path: 
     assert resume("run").summary["steps"] == 4
 
 
-def test_packing_is_left_at_once_and_begun_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_packing_is_left_at_once_and_begun_again(tmp_path: Path, end: BaseException, code: int) -> None:
     write_folder(tmp_path / "digits")
-    with pytest.raises(UserError, match=r"stopped before step 1: .*--resume run` goes on") as error:
-        train("digits", out="run", watch=Break(), packed=8, **QUICK)
-    assert error.value.exit_code == 130
+    with pytest.raises(UserError, match=r"stopped while packing: .*--resume run` goes on") as error:
+        train("digits", out="run", watch=Break(end), packed=8, **QUICK)
+    assert error.value.exit_code == code
     assert resume("run").summary["steps"] == 4

@@ -178,9 +178,10 @@ def _loaders(run: Run, data: Data, settings: Settings, watch: Watch) -> Loaders:
         return loaders
     try:
         stored = packed(run.folder, loaders.data, loaders.training_places, settings, watch.say)
-    except KeyboardInterrupt:
-        message = f"stopped before step 1: `residua train --resume {run.folder}` goes on."
-        raise StoppedError(message, 128 + signal.SIGINT) from None
+    except (KeyboardInterrupt, SystemExit) as end:  # the latter is what a command makes of SIGTERM
+        code = end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT
+        message = f"stopped while packing: `residua train --resume {run.folder}` goes on."
+        raise StoppedError(message, int(code or 0)) from None
     return Loaders(loaders.data, settings, stored)
 
 

@@ -6,30 +6,30 @@ After Keller Jordan's description. PyTorch's own takes one plain matrix at a tim
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from residua.training.updating.descent import Descent
 from residua.training.updating.precision import multiplies_bf16
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # the quintic that brings singular values near 1 the fastest
 ROUNDS = 5
 
 
-class Muon(torch.optim.SGD):
+class Muon(Descent):
     """SGD whose groups with an `inertia` get orthogonal updates of that momentum instead of their gradients.
 
     To SGD such a group has momentum 0, which also decouples its weight decay. A step overwrites gradients.
     """
 
-    def step(self, closure: Callable[[], float] | None = None) -> Any:
+    def step(self) -> None:
         """Update all parameters once."""
         for group in self.param_groups:
             if "inertia" in group:
                 self._orthogonalize(group)
-        return super().step(closure)
+        super().step()
 
     @torch.no_grad()
     def _orthogonalize(self, group: dict[str, Any]) -> None:
@@ -39,17 +39,11 @@ class Muon(torch.optim.SGD):
                 alike[parameter.shape].append(parameter)
         for parameters in alike.values():
             grads = [parameter.grad for parameter in parameters]
-            moving = [self._momentum(parameter) for parameter in parameters]
+            moving = [self._moving(parameter) for parameter in parameters]
             torch._foreach_lerp_(moving, grads, 1 - momentum)
             updates = torch._foreach_lerp(grads, moving, momentum) if group["lookahead"] else moving
             matrices = orthogonal(torch.stack(list(updates)).flatten(2))
             torch._foreach_copy_(grads, list(matrices.view(len(grads), *parameters[0].shape)))
-
-    def _momentum(self, parameter: Tensor) -> Tensor:
-        state: dict[str, Tensor] = self.state[parameter]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(parameter)
-        return state["momentum_buffer"]
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -10,22 +10,23 @@ from torch import Tensor, nn
 
 from residua.nets.network import Network, Vgg
 from residua.training.recipes import Recipe
+from residua.training.updating.descent import Descent
 from residua.training.updating.muon import Muon
 
+Optimizer = Descent | torch.optim.Optimizer
 Named = list[tuple[str, nn.Parameter]]
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 
 
-def build_optimizer(network: Network | Vgg, recipe: Recipe) -> torch.optim.Optimizer:
+def build_optimizer(network: Network | Vgg, recipe: Recipe) -> Optimizer:
     """Build the recipe's optimizer; parameters of one kind and depth are one group of it."""
     groups = [_group(recipe, named, *key) for key, named in _sorted(network, recipe).items()]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    kind = Muon if recipe.optimizer == "muon" else torch.optim.SGD
-    return kind(groups, lr=recipe.learning_rate, fused=True)
+    return Muon(groups) if recipe.optimizer == "muon" else Descent(groups)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+def set_rate(optimizer: Optimizer, factor: float) -> None:
     """Let every group learn at this share of its own full rate."""
     for group in optimizer.param_groups:
         group["lr"] = group["full_rate"] * factor
@@ -52,7 +53,8 @@ def _group(recipe: Recipe, named: Named, decays: bool, matrix: bool, level: int)
     if recipe.optimizer == "adamw":
         return group
     if matrix:  # an orthogonal update has its momentum in it already, and is a gradient to SGD
-        return group | {"momentum": 0.0, "inertia": recipe.momentum, "lookahead": recipe.nesterov}
+        group |= {"inertia": recipe.momentum, "lookahead": recipe.nesterov}
+        return group | {"momentum": 0.0, "nesterov": False}
     return group | {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
 
 
@@ -83,17 +85,16 @@ def _level(name: str, behind: Mapping[str, int]) -> int:
     return behind[name]
 
 
-def state_tensors(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensor]:
+def state_tensors(optimizer: Optimizer, network: nn.Module) -> dict[str, Tensor]:
     """Return the optimizer's state as tensors named after the parameters they belong to."""
     return {
         f"{name}.{key}": value
         for name, parameter in network.named_parameters()
         for key, value in optimizer.state.get(parameter, {}).items()
-        if value is not None  # SGD's momentum before the first update
     }
 
 
-def load_state(optimizer: torch.optim.Optimizer, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def load_state(optimizer: Optimizer, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Give the optimizer the state that `state_tensors` returned, and no other."""
     parameters = dict(network.named_parameters())
     optimizer.state.clear()

@@ -56,13 +56,13 @@ class Updater:
         state, step = self.state, self.state.counts.step
         before = [buffer.clone() for buffer in self.statistics]
         set_rate(state.optimizer, rate(self.recipe, step, self.settings.steps, state.counts.scores))
-        state.optimizer.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad()
         loss = self._gradients(batch, epoch)
         norms = self._gradient_norm(), self._statistics_norm()
         # What is no number is below no bound.
         if not (loss < EXPLODED * math.log(self.classes + 1) and all(norm < HUGE for norm in norms)):
             torch._foreach_copy_(self.statistics, before)
-            state.optimizer.zero_grad(set_to_none=True)
+            state.optimizer.zero_grad()
             raise DivergedError(step, loss, norms, batch.places.tolist())
         state.optimizer.step()
         if state.average:
