@@ -16,7 +16,7 @@ from residua.data.sources import cifar
 from residua.data.sources.cifar import ARCHIVES
 from residua.data.sources.recognition import open_data
 from residua.errors import UserError
-from residua.weights.download import file_sha256
+from residua.weights.cache import file_sha256
 
 COUNT = 3  # pictures in each file
 Member = tuple[str, bytes | tarfile.TarInfo]

@@ -9,8 +9,8 @@ import torch
 import residua
 from residua import UserError
 from residua.weights import published as table
+from residua.weights.cache import file_sha256
 from residua.weights.conversion import Asked, convert
-from residua.weights.download import file_sha256
 from residua.weights.layouts import LAYOUTS
 from residua.weights.metadata import Metadata
 

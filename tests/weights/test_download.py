@@ -20,7 +20,9 @@ from typing import Any
 import pytest
 
 from residua.errors import UserError
-from residua.weights.download import Patience, cache_folder, fetch, fetch_repository, file_sha256
+from residua.weights.cache import cache_folder, file_sha256
+from residua.weights.download import fetch, fetch_repository
+from residua.weights.transfer import Patience
 
 CONTENT = Random(0).randbytes(1_000_000)  # noqa: S311 - not a secret
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -82,8 +82,9 @@ def weights(
     json: Json = False,
 ) -> None:
     """List the published weights with their accuracy, and where they are or would be cached."""
-    from residua.weights.download import cache_folder, show_progress
+    from residua.weights.cache import cache_folder
     from residua.weights.download import fetch as download
+    from residua.weights.download import show_progress
     from residua.weights.published import all_published
 
     rows = [row for row in all_published() if pattern in row.name]

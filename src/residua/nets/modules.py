@@ -118,8 +118,8 @@ def build(layer: Layer, spec: Spec | None = None) -> nn.Module:
 class NarrowStride(nn.Conv2d):
     """A 1x1 convolution of few channels that leaves pixels out: they are left out first.
 
-    In channels_last, oneDNN's gradient of such weights writes beyond its memory: it is wrong, crashes or hangs
-    (uxlfoundation/oneDNN#6035).
+    In channels_last, oneDNN's gradient of such weights writes beyond its memory: it is wrong, crashes or
+    hangs (uxlfoundation/oneDNN#6035).
     """
 
     def forward(self, x: Tensor) -> Tensor:

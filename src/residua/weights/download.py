@@ -1,81 +1,28 @@
-"""Fetch a file once: resumed after a break, checked, and in the cache either whole or not at all."""
+"""Fetch a file once: a URL, or the files of a Hugging Face repository."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import ipaddress
 import os
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
-from pathlib import Path, PurePosixPath
-from typing import IO
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, unquote, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener, url2pathname
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
 
-from residua import __version__
 from residua.errors import UserError
-
-Progress = Callable[[int, int | None], None]  # bytes there, bytes in all (None where nobody says)
+from residua.weights.cache import cache_folder, has_sha256, safe_name
+from residua.weights.transfer import PATIENT, AbsentError, Download, Patience, Progress
+from residua.weights.urls import fault, shown
 
 SIZE_LIMIT = 4 << 30
 CONFIG_LIMIT = 10_000_000
-CHUNK = 1 << 18
 HUB = "https://huggingface.co"  # HF_ENDPOINT names a mirror, as for Hugging Face's own library
 REPOSITORY = re.compile(
     r"(?P<owner>[a-z\d][\w.-]{0,95})/(?P<name>[a-z\d][\w.-]{0,95})(@(?P<revision>[a-z\d][\w./-]{0,99}))?",
     re.ASCII | re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for a server and how often to try."""
-
-    timeout: float = 30  # seconds without a byte, while connecting and while reading
-    attempts: int = 4
-    pause: float = 0.5  # seconds after the first failure; then longer
-
-
-PATIENT = Patience()
-
-
-class _AbsentError(UserError):
-    """The server has no such file."""
-
-
-class _FailedError(Exception):
-    """Why an attempt failed, whether another may succeed, and whether it can go on with what is there."""
-
-    def __init__(self, reason: str, *, again: bool, spoiled: bool = False, status: int | None = None) -> None:
-        super().__init__(reason)
-        self.again = again
-        self.spoiled = spoiled
-        self.status = status
-
-
-def cache_folder() -> Path:
-    """Folder of what was fetched: RESIDUA_CACHE, or `residua` in the user's cache folder."""
-    try:
-        if chosen := os.environ.get("RESIDUA_CACHE"):
-            return Path(chosen).expanduser().absolute()
-        return _user_cache() / "residua"
-    except RuntimeError:  # as for a user id that nobody gave a home
-        raise UserError("you have no home folder: set RESIDUA_CACHE to a folder for downloads.") from None
-
-
-def _user_cache() -> Path:
-    variable, usual = {
-        "darwin": ("", "Library/Caches"),
-        "win32": ("LOCALAPPDATA", "AppData/Local"),
-    }.get(sys.platform, ("XDG_CACHE_HOME", ".cache"))
-    folder = Path(os.environ.get(variable, ""))
-    return folder if folder.is_absolute() else Path.home() / usual
 
 
 def fetch(
@@ -97,13 +44,13 @@ def fetch(
         raise UserError(f"sha256={sha256!r} is not valid: it must be 8 to 64 hexadecimal digits.")
     if url.lower().startswith("file:"):
         return _local(url, sha256, size_limit)
-    if fault := _fault(url):
-        raise UserError(f"{_shown(url)} is refused: {fault}.")
+    if reason := fault(url):
+        raise UserError(f"{shown(url)} is refused: {reason}.")
     if file_name:
-        path = cache_folder() / _safe(file_name)
+        path = cache_folder() / safe_name(file_name)
     else:
-        path = cache_folder() / hashlib.sha256(url.encode()).hexdigest()[:12] / _safe(urlsplit(url).path)
-    return _Download(url, path, sha256, progress, size_limit, patience).run()
+        path = cache_folder() / hashlib.sha256(url.encode()).hexdigest()[:12] / safe_name(urlsplit(url).path)
+    return Download(url, path, sha256, progress, size_limit, patience).run()
 
 
 def fetch_repository(
@@ -124,18 +71,18 @@ def fetch_repository(
         raise UserError(f"{repository!r} is not a repository: it must be owner/name or owner/name@revision.")
     owner, name, revision = match["owner"], match["name"], quote(match["revision"] or "main", safe="")
     base = f"{os.environ.get('HF_ENDPOINT', HUB).rstrip('/')}/{owner}/{name}/resolve/{revision}"
-    if fault := _fault(base):
-        raise UserError(f"{_shown(base)} is refused: {fault}.")
+    if reason := fault(base):
+        raise UserError(f"{shown(base)} is refused: {reason}.")
     folder = cache_folder() / "huggingface" / f"{owner}--{name}" / revision
 
-    def config(file: str) -> _Download:
-        return _Download(f"{base}/{file}", folder / file, None, None, CONFIG_LIMIT, patience)
+    def config(file: str) -> Download:
+        return Download(f"{base}/{file}", folder / file, None, None, CONFIG_LIMIT, patience)
 
     file = "model.safetensors"
-    weights = _Download(f"{base}/{file}", folder / file, sha256, progress, size_limit, patience)
+    weights = Download(f"{base}/{file}", folder / file, sha256, progress, size_limit, patience)
     config("config.json").run()
     if not weights.cached():  # they come last: where they are, the optional file was asked for
-        with contextlib.suppress(_AbsentError):
+        with contextlib.suppress(AbsentError):
             config("preprocessor_config.json").run()
     weights.run()
     return folder
@@ -149,16 +96,6 @@ def show_progress(done: int, total: int | None) -> None:
     sys.stderr.write(f"\rdownloading {share}" + ("\n" if done == total else ""))
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _matches(path: Path, sha256: str | None) -> bool:
-    return sha256 is None or file_sha256(path).startswith(sha256.lower())
-
-
 def _local(url: str, sha256: str | None, size_limit: int) -> Path:
     match = re.fullmatch(r"file:(//(localhost)?)?(/(?!/).*)", url, re.IGNORECASE | re.DOTALL)
     if match is None:
@@ -168,246 +105,6 @@ def _local(url: str, sha256: str | None, size_limit: int) -> Path:
         raise UserError(f"{path} does not exist or is not a file.")
     if path.stat().st_size > size_limit:
         raise UserError(f"{path} is refused: it is larger than {size_limit:,} bytes.")
-    if not _matches(path, sha256):
+    if not has_sha256(path, sha256):
         raise UserError(f"{path} is not the expected file: its SHA-256 does not begin with {sha256}.")
     return path
-
-
-def _fault(url: str) -> str | None:
-    """Say what is wrong with a remote URL, if anything is."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or not url.isascii() or not url.isprintable() or " " in url:
-        return "it is not a valid URL"
-    if "@" in parts.netloc:
-        return "a URL with a password in it would be stored and shown"
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)):
-        return None
-    return (
-        "files come by https:// (by http:// from this computer only), where nobody on the way can change them"
-    )
-
-
-def _shown(url: str) -> str:
-    """Write a URL for an error: on one line, bounded, and without a password."""
-    return repr(re.sub(r"//[^/]*@", "//", url)[:200])
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _safe(name: str) -> str:
-    """Make a file name that is one on every system and cannot leave its folder."""
-    last = PurePosixPath(unquote(name).replace("\\", "/")).name
-    return re.sub(r"[^\w.+-]", "_", last, flags=re.ASCII).lstrip(".")[-150:] or "file"
-
-
-@dataclass(frozen=True)
-class _Download:
-    """One file of the cache. Beside it lie its unfinished part and a lock that says what the part is of."""
-
-    url: str
-    path: Path
-    sha256: str | None
-    progress: Progress | None
-    size_limit: int
-    patience: Patience
-
-    @property
-    def part(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.part")
-
-    def cached(self) -> bool:
-        """Whether the file is there and has the expected content."""
-        return self.path.is_file() and _matches(self.path, self.sha256)
-
-    def run(self) -> Path:
-        """Fetch the file unless it is there."""
-        try:
-            if not self.cached():
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with _locked(self.path.with_name(f".{self.path.name}.lock")) as note:
-                    if not self.cached():  # another process may have fetched it while we waited
-                        self._insist(note)
-        except OSError as error:
-            reason = error.strerror or error
-            raise UserError(f"{self.path} cannot be read or written in the cache: {reason}.") from None
-        return self.path
-
-    def _insist(self, note: IO[str]) -> None:
-        for attempt in range(self.patience.attempts):
-            time.sleep(self.patience.pause * (2**attempt - 1))
-            try:
-                self._attempt(note)
-            except _FailedError as error:
-                failure = error
-                if error.spoiled:
-                    self.part.unlink(missing_ok=True)
-                if not error.again:
-                    break
-            else:
-                return self._accept()
-        kind = _AbsentError if failure.status == 404 else UserError
-        raise kind(
-            f"{self.url} cannot be downloaded ({failure}): try again, or put the file at {self.path} by hand."
-        )
-
-    def _accept(self) -> None:
-        if not _matches(self.part, self.sha256):
-            self.part.unlink()
-            raise UserError(
-                f"{self.url} gave a file that is not the expected one and was removed: "
-                f"its SHA-256 does not begin with {self.sha256}."
-            )
-        self.part.replace(self.path)
-
-    def _attempt(self, note: IO[str]) -> None:
-        start, validator = self._left_over(note)
-        with self._opened(start, validator) as response:
-            start, total = self._span(response, start, validator)
-            with self.part.open("ab" if start else "wb") as file:
-                if not start:
-                    _write(note, _validator(response.headers))
-                self._receive(response, file, start, total)
-                os.fsync(file.fileno())
-
-    def _left_over(self, note: IO[str]) -> tuple[int, str]:
-        """Bytes that an earlier call left, and the version of the file that they are of."""
-        note.seek(0)
-        validator = note.read()
-        known = validator and self.part.is_file()
-        return (self.part.stat().st_size if known else 0), validator
-
-    def _opened(self, start: int, validator: str) -> HTTPResponse:
-        headers = {"User-Agent": f"residua/{__version__}"}
-        if start:
-            headers |= {"Range": f"bytes={start}-", "If-Range": validator}
-        request = Request(self.url, headers=headers)  # noqa: S310 - its scheme was checked
-        try:
-            response: HTTPResponse = build_opener(_Redirects).open(request, timeout=self.patience.timeout)
-        except HTTPError as error:
-            error.close()
-            raise self._refusal(error.code) from None
-        except (OSError, HTTPException, UnicodeError) as error:
-            raise _FailedError(_reason(error), again=True) from None
-        return response
-
-    def _refusal(self, status: int) -> _FailedError:
-        if 300 <= status < 400:
-            return _FailedError("it redirects without end", again=False)
-        again = status in (408, 416, 429) or status >= 500
-        # 416: what we hold is longer than what the server has
-        return _FailedError(f"the server answers {status}", again=again, spoiled=status == 416, status=status)
-
-    def _span(self, response: HTTPResponse, start: int, validator: str) -> tuple[int, int | None]:
-        """Where the answer starts in the file, and how long the file is."""
-        if response.status == 206:
-            span = re.fullmatch(r"bytes (\d+)-\d+/(\d{1,18})", response.headers.get("Content-Range", ""))
-            changed = _validator(response.headers) not in ("", validator)
-            if span is None or span[1] != str(start) or changed:
-                raise _FailedError("the server sends another part than asked for", again=True, spoiled=True)
-            return start, int(span[2])
-        if response.status != 200:
-            raise self._refusal(response.status)
-        length = response.headers.get("Content-Length", "")
-        total = int(length) if re.fullmatch(r"\d{1,18}", length, re.ASCII) else None
-        if total is None and not response.chunked and not self.sha256:
-            raise _FailedError("the server does not say how long it is", again=False)
-        return 0, total
-
-    def _receive(self, response: HTTPResponse, file: IO[bytes], done: int, total: int | None) -> None:
-        self._limit(total or 0)
-        for chunk in _chunks(response):
-            file.write(chunk)
-            done += len(chunk)
-            self._limit(done)
-            if self.progress:
-                self.progress(done, total)
-        if total is not None and done != total:
-            reason = f"it ends after {done:,} of {total:,} bytes"
-            raise _FailedError(reason, again=True, spoiled=done > total)
-
-    def _limit(self, size: int) -> None:
-        if size > self.size_limit:
-            raise _FailedError(f"it is larger than {self.size_limit:,} bytes", again=False, spoiled=True)
-
-
-class _Redirects(HTTPRedirectHandler):
-    """Follows a few redirects, to where a file may come from."""
-
-    max_redirections = 5
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> Request | None:
-        """Check where the redirect leads."""
-        fp.close()  # or urllib would read the page that comes with the redirect, however long
-        if fault := _fault(newurl):
-            raise _FailedError(f"it redirects to {_shown(newurl)}: {fault}", again=False)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _chunks(response: HTTPResponse) -> Iterator[bytes]:
-    """What arrives, as it arrives; network errors are told from those of the disk here."""
-    try:
-        while chunk := response.read1(CHUNK):
-            yield chunk
-    except (OSError, HTTPException) as error:
-        raise _FailedError(_reason(error), again=True) from None
-
-
-def _reason(error: Exception) -> str:
-    cause = error.reason if isinstance(error, URLError) else error
-    if isinstance(cause, TimeoutError):
-        return "the server is silent"
-    if isinstance(cause, IncompleteRead):
-        return "it breaks off"
-    return str(getattr(cause, "strerror", None) or cause or type(cause).__name__).rstrip(".")
-
-
-def _validator(headers: HTTPMessage) -> str:
-    """Name this version of the file such that a resumed download cannot mix two."""
-    tag = headers.get("ETag", "")
-    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
-
-
-def _write(note: IO[str], text: str) -> None:
-    note.seek(0)
-    note.truncate()
-    note.write(text)
-    note.flush()
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[IO[str]]:
-    """Hold a file that one process at a time can hold; others wait."""
-    with path.open("a+", encoding="utf-8") as file:
-        _lock(file.fileno())  # closing unlocks
-        yield file
-
-
-if sys.platform == "win32":
-    import errno
-    import msvcrt
-
-    def _lock(handle: int) -> None:
-        while True:
-            os.lseek(handle, 0, os.SEEK_SET)  # it locks one byte from here on
-            try:
-                return msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
-            except OSError as error:
-                if error.errno not in (errno.EDEADLK, errno.EACCES):  # raised after ten seconds of waiting
-                    raise
-
-else:
-    import fcntl
-
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX)

@@ -16,7 +16,7 @@ from residua.data.pictures import Files
 from residua.data.unchanged import stamp
 from residua.errors import UserError
 from residua.files import replacing
-from residua.weights.download import cache_folder
+from residua.weights.cache import cache_folder
 
 ENTRY = np.dtype([("key", "<u8", (2,)), ("record", RECORD)])
 DIGEST = 32  # bytes before the entries

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from residua.data.dataset import PARTS, Data
 from residua.data.pictures import Arrays
 from residua.errors import UserError
-from residua.weights.download import Progress, fetch
+from residua.weights.download import fetch
+from residua.weights.transfer import Progress
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE

@@ -19,7 +19,7 @@ from residua.data.sources.digits import open_digits
 from residua.data.sources.folders import open_folder
 from residua.data.sources.table import open_table
 from residua.errors import UserError
-from residua.weights.download import Progress
+from residua.weights.transfer import Progress
 
 GZIP = b"\x1f\x8b"
 ACCEPTED = "a folder of class folders, a CSV, a CIFAR archive, a packed file, or digits, cifar10, cifar100"

@@ -14,11 +14,12 @@ from residua.nets.zoo import spec as named_spec
 from residua.nets.zoo import title
 from residua.weights.conversion import Asked, described, located
 from residua.weights.convert import Converted, read
-from residua.weights.download import Patience, fetch, show_progress
+from residua.weights.download import fetch, show_progress
 from residua.weights.layouts.base import inference
 from residua.weights.metadata import Preprocessing
 from residua.weights.modelfile import is_model_file
 from residua.weights.published import all_published, published
+from residua.weights.transfer import Patience
 
 HURRIED = Patience(timeout=10, attempts=2)  # for weights that nobody asked for
 
