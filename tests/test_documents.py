@@ -46,7 +46,9 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     exec(blocks[3], {"residua": residua, "batch": torch.zeros(3, 3, 64, 64)})  # noqa: S102
 
 
-@pytest.mark.parametrize("document", ["data.md", "check.md", "packing.md", "recipes.md", "training.md"])
+@pytest.mark.parametrize(
+    "document", ["data.md", "check.md", "packing.md", "recipes.md", "training.md", "evaluate.md", "report.md"]
+)
 def test_the_python_of_the_documents_runs(
     document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from residua.data.packing.writing import pack as pack
     from residua.data.sources.recognition import open_data as open_data
     from residua.errors import UserError as UserError
+    from residua.judging.evaluation import evaluate as evaluate
+    from residua.judging.explaining import explain as explain
+    from residua.judging.model import load as load
     from residua.nets.batchnorm import recalibrate as recalibrate
     from residua.nets.network import Network as Network
     from residua.nets.network import Vgg as Vgg
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     from residua.training.running import resume as resume
     from residua.training.running import train as train
     from residua.weights.create import create as create
-    from residua.weights.modelfile import load as load
     from residua.weights.modelfile import save as save
 
 __version__ = "0.1.0"
@@ -33,6 +35,9 @@ _HOMES = {
     "check": "data.checking.checked",
     "pack": "data.packing.writing",
     "open_data": "data.sources.recognition",
+    "evaluate": "judging.evaluation",
+    "explain": "judging.explaining",
+    "load": "judging.model",
     "recalibrate": "nets.batchnorm",
     "create": "weights.create",
     "Network": "nets.network",
@@ -45,7 +50,6 @@ _HOMES = {
     "spec": "nets.zoo",
     "resume": "training.running",
     "train": "training.running",
-    "load": "weights.modelfile",
     "save": "weights.modelfile",
 }
 __all__ = [*_HOMES]

@@ -15,11 +15,12 @@ from PIL import Image
 from residua.data.dataset import Data
 from residua.data.pictures import Files
 from residua.errors import UserError
+from residua.nets.network import Network, Vgg
 from residua.training.keeping.checkpoint import newest
 from residua.training.keeping.run import Run
 from residua.training.loop import BEST, LAST, StoppedError
 from residua.training.settings import Settings
-from residua.training.telling.watching import Watch
+from residua.training.telling.watching import Several, Watch
 from residua.weights.modelfile import inspect
 from residua.weights.tensorfile import read_tensors
 from training.tiny import (
@@ -87,6 +88,26 @@ class Stepped(Watch):
     def stepped(self, step: int, loss: float, pictures: int) -> None:  # noqa: ARG002
         if step == self.at:
             self.what()
+
+
+class Judged(Watch):
+    """Looks at the network after each pass."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, bool]] = []
+
+    def judged(self, network: Network | Vgg, line: dict[str, Any]) -> None:
+        self.seen.append((line["epoch"], network.training))
+        network(torch.zeros(1, 1, 8, 8)).sum().backward()  # what it leaves in .grad is no part of an update
+
+
+def test_a_watch_sees_the_judged_network_and_disturbs_nothing(tmp_path: Path) -> None:
+    whole, watch = to_the_end(tmp_path / "whole", settings()), Judged()
+    with Run.create_at(tmp_path / "run") as run:
+        work = training(run, settings(), watch=Several(Watch(), watch))
+        work.go()
+    assert watch.seen == [(1, False), (2, False), (3, False)]
+    assert same(work.state.tensors(), whole.state.tensors())
 
 
 @pytest.mark.parametrize("looks", [1, 2, 6, 7, 8])

@@ -89,7 +89,7 @@ def test_a_run_describes_itself(done: tuple[Finished, Notes]) -> None:
     assert names(finished.folder) == {
         *("config.yaml", "env.json", "classes.json", "split.csv", "bad_images.csv", "metrics.jsonl"),
         *("summary.json", "log.txt", "best.safetensors", "last.safetensors", "state"),
-        *("MODEL_CARD.md", "report.html"),
+        *("MODEL_CARD.md", "report.html", "data.json", "evaluation.json", "predictions.csv"),
     }
     assert dict(notes.choices)["run"] == str(finished.folder)
     assert {"data", "split", "model", "weights", "input", "recipe", "length"} <= dict(notes.choices).keys()
@@ -121,10 +121,34 @@ def test_card_and_report_say_what_it_is_worth(done: tuple[Finished, Notes]) -> N
     finished, _ = done
     card = (finished.folder / "MODEL_CARD.md").read_text()
     page = (finished.folder / "report.html").read_text()
-    for text in (card, page):
-        assert "tiny_resnet" in text and f"{finished.best:.2f} %" in text
-    assert "\n9. 9\n" in card and "<li>9</li>" in page
-    assert page.count("<polyline") == 4 and "http" not in page and "src=" not in page
+    assert "tiny_resnet" in card and f"{finished.best:.2f} %" in card and "\n9. 9\n" in card
+    assert "tiny_resnet" in page and f"{finished.best:.1f}%" in page and "What is missing" not in page
+    assert page.count("<polyline") == 6 and "http:" not in page
+
+
+def test_the_best_model_is_judged_picture_by_picture(done: tuple[Finished, Notes]) -> None:
+    finished, _ = done
+    found = json.loads((finished.folder / "evaluation.json").read_text())
+    assert (found["samples"], found["top1"]) == (finished.summary["val"], pytest.approx(finished.best))
+    assert found["loss"] == pytest.approx(finished.summary["best_scores"]["val_loss"], rel=1e-4)
+    rows = list(read_rows(finished.folder / "predictions.csv", ("path", "label", "predicted", "correct")))
+    parts = read_rows(finished.folder / "split.csv", ("path", "split"))
+    assert [row["path"] for row in rows] == [row["path"] for row in parts if row["split"] == "val"]
+    right = np.mean([row["label"] == row["predicted"] for row in rows])
+    assert 100 * right == pytest.approx(finished.best)
+
+
+def test_an_end_asked_for_meanwhile_is_heeded(done: tuple[Finished, Notes]) -> None:
+    class Ending(Notes):
+        def passed(self, line: dict[str, Any]) -> None:
+            if line["epoch"] == QUICK["epochs"]:
+                terminate()
+
+    with pytest.raises(UserError, match="stopped at step 12 of 12 and saved"):
+        train("digits", out="ended", watch=Ending(), **QUICK)
+    assert "summary.json" not in names(Path("ended"))
+    assert resume("ended").summary == done[0].summary
+    assert names(Path("ended")) == names(done[0].folder)
 
 
 def test_classes_cannot_write_into_card_and_report(tmp_path: Path) -> None:

@@ -36,6 +36,19 @@ def test_an_update_moves_weights_statistics_momentum_and_average(tmp_path: Path)
     assert not [name for name in after if torch.equal(before[name], after[name])]
 
 
+def test_a_network_without_batch_norms_has_no_statistics_to_move_or_put_back(tmp_path: Path) -> None:
+    with Run.create_at(tmp_path / "run") as run:
+        work = training(run, settings({"norm": "none"}))
+    batch = next(iter(work.loaders.training(0).epoch(0)))
+    assert work.update(batch, 0) < 10
+    work.counts.step += 1
+    before = copy.deepcopy(work.state.tensors())
+    poisoned(work, 1, POISONS["nan"])
+    with pytest.raises(DivergedError):
+        work.update(batch, 0)
+    assert same(work.state.tensors(), before)
+
+
 def gradient_of_infinity(logits: Tensor) -> Tensor:
     """Logits of which the loss is well and the gradient is not."""
     logits.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[no-untyped-call]

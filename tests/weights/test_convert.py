@@ -18,7 +18,7 @@ from residua.weights.convert import Converted, read
 from residua.weights.layouts import LAYOUTS
 from residua.weights.layouts.base import Layout, Match
 from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Provenance
-from residua.weights.model import Model
+from residua.weights.model import Stored
 
 SMALL: dict[str, Any] = {"num_classes": 3}
 
@@ -338,7 +338,7 @@ def test_a_model_file_keeps_what_it_says(network: Any, tmp_path: Path) -> None:
         accuracy=accuracy,
         temperature=2.5,
     )
-    residua.save(Model(network, stated), tmp_path / "M.SAFETENSORS")
+    residua.save(Stored(network, stated), tmp_path / "M.SAFETENSORS")
     again = convert(str(tmp_path / "M.SAFETENSORS"), tmp_path / "again.safetensors", Asked(num_classes=3))
     assert again == stated
     prepared = convert(

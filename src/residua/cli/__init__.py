@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 import typer
 
 from residua import __version__
-from residua.cli import data, demo, nets, train, weights
+from residua.cli import data, demo, evaluate, explain, nets, predict, report, train, weights
 from residua.errors import UserError
 
 USER_ERROR, INTERNAL_ERROR = 2, 70
@@ -32,6 +32,10 @@ app.command()(weights.weights)
 app.command()(data.check)
 app.command()(data.pack)
 app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(predict.predict)
+app.command()(explain.explain)
+app.command()(report.report)
 app.command()(demo.demo)
 
 

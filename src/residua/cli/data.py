@@ -58,7 +58,7 @@ def check(
     """
     from residua.data.checking.findings import exit_code
 
-    _check_files(report, preview)
+    check_files(report, preview)
     _check_named(".html", report)
     _check_named(".png", preview)
     _check_options(out, preview, augment, size)
@@ -119,7 +119,7 @@ def pack(
     from residua.cli.progress import progress
     from residua.data.packing.writing import pack as run
 
-    _check_files(out)
+    check_files(out)
     if os.path.lexists(out):
         raise UserError(f"{out} exists: remove it first, or give another name.")
     found = _found(data, root, val, seed, max_bad, workers, remembered=True)
@@ -175,7 +175,7 @@ def _found(
     return overview(checked, val=val, seed=seed, max_bad=max_bad)
 
 
-def _check_files(*files: Path | None) -> None:
+def check_files(*files: Path | None) -> None:
     """Find out before the work, not after it, that there is no place for its result."""
     for file in files:
         if file and not file.parent.is_dir():

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from residua.data.augmentation import Augmentation, mix
-from residua.data.checking.findings import visible
 from residua.data.dataset import Data, Places
 from residua.data.draws import order
+from residua.data.lettering import FAINT, INK, PAPER, Pen
 from residua.data.loading.loader import Loader
 from residua.errors import UserError
 from residua.files import replacing
@@ -24,9 +23,7 @@ CONSIDERED = 1000  # pictures among which the shown ones are chosen
 LEAST_SIDE = 112  # smaller pictures are enlarged to about this
 GAP = 6
 LINE = 20
-FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf")  # first found
-FONT_SIZE = 12
-INK, FAINT, PAPER = "#1c1c1c", "#6b6b6b", "#ffffff"
+DROP = 3  # of a text in its line
 
 
 def preview(
@@ -84,13 +81,12 @@ class _Sheet:
         self.names = names
         self.zoom = max(1, round(LEAST_SIDE / size))
         self.side = size * self.zoom
-        self.font = _font()
         self.height = self.side + GAP + LINE * (2 if captions else 1)  # of a row
         extent = (GAP + columns * (self.side + GAP), LINE + len(names) * self.height + GAP)
         self.image = Image.new("RGB", extent, PAPER)
-        self.paint = ImageDraw.Draw(self.image)
+        self.pen = Pen(ImageDraw.Draw(self.image))
         for row, name in enumerate(names):
-            self.write((GAP, self._top(row) - LINE), name, INK, extent[0] - 2 * GAP)
+            self.pen.write((GAP, self._top(row) - LINE + DROP), name, INK, extent[0] - 2 * GAP)
 
     def _left(self, column: int) -> int:
         return GAP + column * (self.side + GAP)
@@ -100,7 +96,7 @@ class _Sheet:
 
     def column(self, column: int, title: str, pixels: Tensor) -> None:
         """Draw one picture into each row."""
-        self.write((self._left(column), 0), title, FAINT, self.side)
+        self.pen.write((self._left(column), DROP), title, FAINT, self.side)
         for row, one in enumerate(pixels.permute(0, 2, 3, 1).cpu().numpy()):
             picture = Image.fromarray(one[:, :, 0] if one.shape[2] == 1 else one).convert("RGBA")
             picture = picture.resize((self.side, self.side), Image.Resampling.NEAREST)
@@ -112,31 +108,5 @@ class _Sheet:
             own, rest = float(mixed[row]), mixed.clone()
             rest[row] = 0
             other = f" + {1 - own:.0%} {self.names[int(rest.argmax())]}" if own < 0.995 else ""
-            place = (self._left(column), self._top(row) + self.side)
-            self.write(place, f"{own:.0%}{other}", FAINT, self.side)
-
-    def write(self, place: tuple[int, int], text: str, colour: str, width: int) -> None:
-        """Write a line that is no longer than it may be, whatever a name holds."""
-        signs = visible(text[:200])
-        text = "".join(sign if self._drawable(sign) else _escaped(sign) for sign in signs)
-        if self.font.getlength(text) > width:
-            while text and self.font.getlength(text + "...") > width:
-                text = text[:-1]
-            text += "..."
-        self.paint.text((place[0], place[1] + 3), text, colour, self.font)
-
-    def _drawable(self, sign: str) -> bool:
-        """Whether the font has a sign; it draws the same box for all that it lacks."""
-        return sign == " " or bytes(self.font.getmask(sign)) != bytes(self.font.getmask("\U0010fffd"))
-
-
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return a font of this machine with many scripts, or else Pillow's own."""
-    for name in FONTS:
-        with contextlib.suppress(OSError):
-            return ImageFont.truetype(name, FONT_SIZE)
-    return ImageFont.load_default(FONT_SIZE)
-
-
-def _escaped(sign: str) -> str:
-    return sign.encode("unicode_escape").decode()
+            place = (self._left(column), self._top(row) + self.side + DROP)
+            self.pen.write(place, f"{own:.0%}{other}", FAINT, self.side)

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from residua.data.loading.loader import Batch
-
-TOP = 5
+from residua.judging.metrics import Counts
+from residua.judging.ranking import TOP, ranked
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Scores:
     loss: float  # mean cross entropy
     top1: float
     top5: float | None  # None with five classes or fewer, where it says nothing
-    macro_f1: float  # the mean over classes that occur
+    macro_f1: float  # the mean over classes that are or are named
 
 
 def judge(forward: Callable[[Tensor], Tensor], batches: Iterable[Batch], classes: int) -> Scores:
@@ -44,12 +44,12 @@ class Tally:
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Count a batch."""
-        guesses = logits.argmax(1)
+        best = ranked(logits)
+        guesses = best[:, 0]
         right = guesses == labels
         self.samples += len(labels)
         self.loss += F.cross_entropy(logits.double(), labels, reduction="sum").item()
         self.first += int(right.sum())
-        best = logits.topk(min(TOP, self.classes), 1).indices
         self.in_top += int((best == labels[:, None]).any(1).sum())
         for counts, found in (
             (self.hits, labels[right]),
@@ -61,12 +61,11 @@ class Tally:
     def scores(self) -> Scores:
         """Return the scores of all that was counted."""
         count = max(1, self.samples)
-        there = (self.guesses + self.truths) > 0
-        f1 = 2 * self.hits[there] / (self.guesses + self.truths)[there]
+        by_class = Counts(self.truths.numpy(), self.guesses.numpy(), self.hits.numpy())
         return Scores(
             samples=self.samples,
             loss=self.loss / count,
             top1=100 * self.first / count,
             top5=100 * self.in_top / count if self.classes > TOP else None,
-            macro_f1=100 * float(f1.double().mean()) if len(f1) else 0.0,
+            macro_f1=by_class.macro_f1 if self.samples else 0.0,
         )

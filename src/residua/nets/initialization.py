@@ -17,16 +17,10 @@ if TYPE_CHECKING:
 @torch.no_grad()
 def initialize(network: Network | Vgg) -> None:
     """Draw He-normal convolutions (fan-out) and set norms to 1 and 0; linear layers are torchvision's."""
+    if next(network.parameters()).is_meta:  # nothing to fill; drawing there would load PyTorch's compiler
+        return
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear) and isinstance(network.spec, VggSpec):
-            nn.init.normal_(module.weight, 0, 0.01)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, (nn.Linear, nn.GroupNorm, *BATCH_NORMS)):
-            module.reset_parameters()
+        _draw(module, isinstance(network.spec, VggSpec))
     if isinstance(network.spec, VggSpec):
         return
     for unit in network.units:
@@ -34,6 +28,18 @@ def initialize(network: Network | Vgg) -> None:
             nn.init.constant_(unit.gate.bias, network.spec.gate_bias or 0.0)
         if network.spec.zero_init_residual:
             _start_at_zero(unit)
+
+
+def _draw(module: nn.Module, in_vgg: bool) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Linear) and in_vgg:
+        nn.init.normal_(module.weight, 0, 0.01)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, (nn.Linear, nn.GroupNorm, *BATCH_NORMS)):
+        module.reset_parameters()
 
 
 def _start_at_zero(unit: Unit) -> None:

@@ -88,10 +88,11 @@ def _term(unit: Unit, x: Tensor) -> Term:
     residual: Tensor | float = f * unit.residual(shared)
     if isinstance(residual, float):  # skipped
         residual = torch.zeros_like(torch.as_tensor(shortcut))
-    return Term(unit.name, x, shortcut, residual, unit.after(shortcut + residual), _breaks(unit))
+    return Term(unit.name, x, shortcut, residual, unit.after(shortcut + residual), breaks(unit))
 
 
-def _breaks(unit: Unit) -> tuple[str, ...]:
+def breaks(unit: Unit) -> tuple[str, ...]:
+    """Say why a unit's output is not x plus its residual; empty where it is."""
     block = unit.block
     reasons = ["it has no shortcut"] if block.shortcut is None else []
     if block.before:

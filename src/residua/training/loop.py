@@ -108,10 +108,10 @@ class Training:
     def _unless_asked(self, batches: Generator[Batch], count: int | None = None) -> Iterator[Batch]:
         """Yield so many batches; between two of them, save and stop if that was asked for."""
         with closing(batches):
-            self._stop_if_asked()
+            self.stop_if_asked()
             for batch in islice(batches, count):
                 yield batch
-                self._stop_if_asked()
+                self.stop_if_asked()
 
     def _step(self, batch: Batch, epoch: int) -> None:
         """Make an update; one that would spoil the network is left out, or ends the training before it."""
@@ -141,7 +141,8 @@ class Training:
             )
         self.watch.say(f"{error} Left out.")
 
-    def _stop_if_asked(self) -> None:
+    def stop_if_asked(self) -> None:
+        """Save and stop if that was asked for."""
         if self.asked.asked:
             self.save()
             raise StoppedError(
@@ -158,7 +159,9 @@ class Training:
         scores = self._judged()
         score = float(getattr(scores, recipe.metric))
         counts.scores.append(score)
-        self.watch.passed(self._note(epoch, pace, scores))
+        line = self._note(epoch, pace, scores)
+        self.watch.passed(line)
+        self.watch.judged(self.state.judged, line)
         if is_better(recipe, score, counts.best):
             counts.best, counts.best_step = score, counts.step
             self._write(BEST, scores)

@@ -16,7 +16,7 @@ from residua.training.keeping.run import SUMMARY, Run
 from residua.training.telling.watching import Choices, Watch
 
 if TYPE_CHECKING:
-    from residua.weights.model import Model
+    from residua.judging.model import Model
 
 RUNS = Path("runs", "train")
 Name = str | os.PathLike[str]
@@ -36,7 +36,7 @@ class Finished:
 
     def model(self) -> Model:
         """Load the best model, ready to predict."""
-        from residua.weights.modelfile import load
+        from residua.judging.model import load
 
         return load(self.folder / "best.safetensors")
 

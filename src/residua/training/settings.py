@@ -27,6 +27,7 @@ class Settings:
     preprocessing: Preprocessing
     recipe: Recipe
     seed: int = 0
+    split_seed: int | None = None  # None: the seed
     steps: int  # updates in all
     epoch_steps: int  # updates in a pass over the training pictures
 

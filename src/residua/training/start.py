@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from residua.data.checking.checked import check, write_bad_images
+from residua.data.checking.findings import in_short
 from residua.data.checking.overview import Overview, overview
 from residua.data.dataset import Data
 from residua.data.sources.recognition import open_data
@@ -45,7 +46,7 @@ from residua.training.updating.state import State
 from residua.training.updating.update import Updater
 from residua.weights.download import show_progress
 
-SPLIT, BAD, CLASSES = "split.csv", "bad_images.csv", "classes.json"
+SPLIT, BAD, CLASSES, DATA = "split.csv", "bad_images.csv", "classes.json", "data.json"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def settle(wanted: Wanted, watch: Watch, folder: Path) -> Settled:
     check_names(wanted)
     opened = open_data(wanted.data, root=wanted.root, progress=show_progress)
     checked = check(opened, remembered=True, progress=watch.checked)
-    found = overview(checked, val=wanted.val, seed=wanted.seed, max_bad=wanted.max_bad)
+    drawn = wanted.seed if wanted.split_seed is None else wanted.split_seed
+    found = overview(checked, val=wanted.val, seed=drawn, max_bad=wanted.max_bad)
     if found.training is None:
         raise UserError(str(found.unusable))
     data = found.training
@@ -91,6 +93,7 @@ def begin(run: Run, wanted: Wanted, watch: Watch) -> None:
     write_split(run.folder / SPLIT, settled.data)
     write_bad_images(run.folder / BAD, settled.found.checked)
     run.write_json(CLASSES, list(settled.data.classes))
+    run.write_json(DATA, in_short(settled.found))
     state = State(_network(settled.settings, settled.beginning), settled.settings.recipe)
     checkpoint.save(run.state, 0, state.tensors(), state.facts())  # weights from elsewhere may go
     remember(run.state, settled.found.checked)
@@ -147,7 +150,7 @@ def _work(run: Run, data: Data, settings: Settings, watch: Watch) -> None:
         training = Training(run, loaders, state, update, watch, asked)
         watch.began(settings, state.counts.step)
         training.go()
-        finish(run, settings, data, state.counts, watch)
+        finish(run, settings, loaders.data, state.counts, watch, training.stop_if_asked)
 
 
 def _network(settings: Settings, beginning: Beginning | None = None) -> Network | Vgg:

@@ -149,7 +149,8 @@ class Metadata:
         data = {name: value for name, value in asdict(self).items() if name != "spec"}
         family = "vgg" if isinstance(self.spec, VggSpec) else "resnet"
         data = {"version": VERSION, "family": family, "spec": self.spec.to_dict(), **data}
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="backslashreplace").decode()  # a name that is no text, as JSON's escapes
 
     @classmethod
     def from_json(cls, text: str) -> Self:

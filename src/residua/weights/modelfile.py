@@ -16,7 +16,7 @@ from residua.nets.plan import plan
 from residua.nets.spec import AnySpec, Spec
 from residua.weights.layouts.base import tensors_of
 from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Preprocessing, Provenance
-from residua.weights.model import Model
+from residua.weights.model import Stored
 from residua.weights.tensorfile import (
     FLOATS,
     KEY,
@@ -31,7 +31,7 @@ from residua.weights.tensorfile import (
 
 
 def save(
-    model: Model | Network | Vgg,
+    model: Stored | Network | Vgg,
     path: str | os.PathLike[str],
     *,
     classes: Sequence[ClassEntry | str] | None = None,
@@ -41,7 +41,7 @@ def save(
 ) -> Path:
     """Write a model file: the whole of it or nothing; an old file stays until the new one is whole."""
     if isinstance(model, nn.Module):
-        model = Model(model, Metadata(spec=model.spec))
+        model = Stored(model, Metadata(spec=model.spec))
     entries = tuple(ClassEntry(id=c, name=c) if isinstance(c, str) else c for c in classes or ())
     old = model.metadata
     metadata = Metadata(
@@ -69,14 +69,14 @@ def is_model_file(path: Path) -> bool:
         return KEY in (tensors.metadata() or {})
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: str | os.PathLike[str]) -> Stored:
     """Read a model file; whatever is wrong with it is one sentence, before memory is taken."""
     file = Path(path)
     metadata = _stated(file)
     network = _network(metadata.spec)
     if not read_into(file, network.state_dict()):
         raise _damaged(file)
-    return Model(network.eval(), metadata)
+    return Stored(network.eval(), metadata)
 
 
 def inspect(path: str | os.PathLike[str]) -> Metadata:

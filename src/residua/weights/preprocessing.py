@@ -32,6 +32,36 @@ def squared(pixels: Tensor, rule: Preprocessing) -> Tensor:
     return x[:, :, top : top + rule.size, left : left + rule.size]
 
 
+def seen_box(width: int, height: int, rule: Preprocessing) -> tuple[float, float, float, float]:
+    """Return where in a picture the rule's square lies: left, top, right, bottom; a letterbox goes beyond."""
+    if rule.rule == "squash":
+        return 0, 0, width, height
+    longest = LONGEST * min(width, height) if rule.rule == "crop" else max(width, height)
+    kept = min(width, longest), min(height, longest)
+    edges = [
+        _seen_edges(side, part, resized, rule)
+        for side, part, resized in zip((width, height), kept, rule.resized(*kept), strict=True)
+    ]
+    (left, right), (top, bottom) = edges
+    return left, top, right, bottom
+
+
+def _seen_edges(side: int, part: int, resized: int, rule: Preprocessing) -> tuple[float, float]:
+    """Return where the square begins and ends on a side whose middle part was resized."""
+    step = part / resized
+    crop = round((resized - rule.size) / 2) if rule.rule == "crop" else -((rule.size - resized) // 2)
+    begin = (side - part) // 2 + crop * step
+    return begin, begin + rule.size * step
+
+
+def shortened(pixels: Tensor, rule: Preprocessing, side: int) -> Tensor:
+    """Resize a batch of 8-bit pixels as the rule does, whole, to a shorter side of so many pixels."""
+    x = _middle(pixels.cpu())
+    height, width = x.shape[2:]
+    short = min(height, width)
+    return _resized(x, side * height // short, side * width // short, rule)
+
+
 def normalized(squares: Tensor, rule: Preprocessing, dtype: torch.dtype = torch.float32) -> Tensor:
     """Scale a batch of squares, 0 to 255, subtract the mean and divide by the deviation, where they are."""
     x = squares.flip(1) if rule.channels == "bgr" else squares

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -175,6 +176,23 @@ def verdict(found: Overview) -> str:
         return "Clean: nothing to look at."
     things = "one kind of thing" if kinds == 1 else f"{kinds} kinds of things"
     return f"Usable, with {things} to look at."
+
+
+def in_short(found: Overview) -> dict[str, Any]:
+    """Return how much of everything there is, without naming pictures, as a run keeps it in data.json."""
+    every = findings(found)
+    return {
+        "data": found.data.where,
+        "kind": found.data.kind,
+        "images": len(found.data),
+        "splits": found.splits,
+        "split_made": found.split_made,
+        "sizes": found.sizes,
+        "findings": [
+            {"title": each.title, "count": each.count, "remedy": each.remedy, "serious": each.serious}
+            for each in every
+        ],
+    }
 
 
 def visible(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from residua.data.ahead import ahead
 from residua.data.augmentation import Augmentation, crop_draws, flips, random_box
 from residua.data.dataset import Data, Pixels
+from residua.data.decoding import decode
 from residua.data.loading.sampling import place_of
 from residua.weights.metadata import Preprocessing
 from residua.weights.preprocessing import squared
@@ -26,7 +28,12 @@ Squares = Generator[Tensor]
 
 def read_square(data: Data, place: int, rule: Preprocessing) -> Tensor:
     """Return a picture as the rule's 8-bit square (channels, size, size), as judging and prediction do."""
-    return _squared(data.read(place, _channels(rule), rule.resized), rule)
+    return _squared(data.read(place, channels_read(rule), rule.resized), rule)
+
+
+def decode_square(file: Path, name: str, rule: Preprocessing) -> Tensor:
+    """Return a file's picture as the rule's square; a bad one raises `BadImageError` under this name."""
+    return _squared(decode(file, name, channels_read(rule), rule.resized), rule)
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,7 @@ class Read:
             _, _, wide, high = random_box(self.augmentation, width, height, draws)
             return -(-width * size // wide), -(-height * size // high)
 
-        pixels = self.data.read(place, _channels(self.rule), needed)
+        pixels = self.data.read(place, channels_read(self.rule), needed)
         height, width, _ = pixels.shape
         across, down = whole if all(whole) else (width, height)  # the box is that of the photo in full
         left, top, wide, high = random_box(self.augmentation, across, down, draws)
@@ -152,5 +159,6 @@ def _squared(pixels: Pixels, rule: Preprocessing) -> Tensor:
     return squared(batch, rule)[0]
 
 
-def _channels(rule: Preprocessing) -> str:
+def channels_read(rule: Preprocessing) -> str:
+    """Say with which channels a picture is read for a rule; what wants them in reverse turns them later."""
     return "rgb" if rule.channels == "bgr" else rule.channels

@@ -168,7 +168,7 @@ class _Walk:
 
     def _take(self, name: str, inode: int) -> None:
         try:
-            if is_picture_name(name) or _begins_as_picture(self._path(name)):
+            if is_picture_name(name) or begins_as_picture(self._path(name)):
                 self.names.append(name)
                 self.inodes.append(inode)
             else:
@@ -200,7 +200,8 @@ def _identities(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
             yield found.st_dev, found.st_ino
 
 
-def _begins_as_picture(path: Path) -> bool:
+def begins_as_picture(path: Path) -> bool:
+    """Whether a file's first bytes are those of a picture."""
     # A pipe that took the file's place meanwhile must not keep us waiting.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:

@@ -26,15 +26,19 @@ FORMULA = re.compile(r"'*(?:[=@\t\r\n\uff1d\uff20\uff0b\uff0d]|[+-](?!\d+(?:\.\d
 
 def write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
     """Write rows, the header first; a cell that a spreadsheet would run gets a quote before it."""
-    safe = ([f"'{cell}" if FORMULA.match(cell) else cell for cell in row] for row in rows)
     try:
         with (
             replacing(path) as temporary,
             temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
         ):
-            csv.writer(file).writerows(safe)
+            csv.writer(file).writerows(map(safe, rows))
     except UnicodeEncodeError as error:
         raise UserError(f"{str(path)!r} cannot hold the name {error.object!r}, which is no text.") from None
+
+
+def safe(row: Iterable[str]) -> list[str]:
+    """Put a quote before each cell that a spreadsheet would run; `read_rows` takes it away."""
+    return [f"'{cell}" if FORMULA.match(cell) else cell for cell in row]
 
 
 def read_rows(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> Iterator[dict[str, str]]:

@@ -32,6 +32,7 @@ class Wanted:
     batch: int | Literal["auto"] | None = None  # auto: the fastest, by measurement
     weights: str | None = None
     seed: int = 0
+    split_seed: int | None = None  # of the draw of the held-out pictures; None: the seed
     val: float = 0.1
     max_bad: float = 0.1
     limit: int | None = None

@@ -131,9 +131,9 @@ class Run:
         """Whether there is a summary."""
         return (self.folder / SUMMARY).exists()
 
-    def write_json(self, name: str, value: object) -> None:
+    def write_json(self, name: str, value: object, indent: int | None = 2) -> None:
         """Write a file of the run, whole or not at all."""
-        text = json.dumps(value, indent=2, ensure_ascii=False)
+        text = json.dumps(value, indent=indent, ensure_ascii=False)
         with replacing(self.folder / name) as temporary:
             # What UTF-8 cannot hold becomes an escape of JSON's.
             temporary.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")

@@ -12,6 +12,7 @@ from residua.data.augmentation import usual
 from residua.data.augmentation.description import SMALL
 from residua.data.dataset import Data
 from residua.errors import UserError, unknown
+from residua.nets.devices import device_named
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec as named_spec
@@ -48,7 +49,7 @@ class Pictures:
 def check_names(wanted: Wanted) -> None:
     """Fail for what no picture can mend before any is looked at."""
     changes = Changes.sorted(wanted.changes)
-    _device(wanted.device)
+    device_named(wanted.device)
     if wanted.model:
         changes.of_network(named_spec(wanted.model))
     if wanted.recipe is not None and wanted.recipe not in RECIPES:
@@ -77,7 +78,7 @@ def choose(wanted: Wanted, pictures: Pictures, beginning: Beginning | None = Non
     """Settle everything that needs no measuring."""
     beginning = beginning or Beginning("none")
     changes = Changes.sorted(wanted.changes)
-    device = _device(wanted.device)
+    device = device_named(wanted.device)
     rule, chosen = _input(wanted, pictures, beginning, changes)
     places = training_places(pictures.data, wanted.seed, wanted.limit)
     recipe = _recipe(wanted, pictures, chosen, rule.size, len(places), beginning, changes)
@@ -93,6 +94,7 @@ def choose(wanted: Wanted, pictures: Pictures, beginning: Beginning | None = Non
         preprocessing=rule,
         recipe=recipe,
         seed=wanted.seed,
+        split_seed=wanted.split_seed,
         steps=recipe.steps or (recipe.epochs or 1) * steps,
         epoch_steps=steps,
         device=device,
@@ -114,7 +116,7 @@ def model_name(wanted: Wanted, pictures: Pictures) -> str:
 
 
 def _photo_network(wanted: Wanted) -> str:
-    return "resnet18" if _device(wanted.device) == "cpu" else "resnet50"
+    return "resnet18" if device_named(wanted.device) == "cpu" else "resnet50"
 
 
 def _input(
@@ -193,20 +195,6 @@ def _batch(usual_batch: int, count: int) -> int:
     while batch > 8 and batch * 8 > count:
         batch //= 2
     return max(1, min(batch, count))
-
-
-def _device(wanted: str) -> str:
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(wanted).type
-    except RuntimeError:
-        kind = "unknown"
-    if kind not in ("cpu", "cuda"):
-        raise UserError(f"device={wanted!r} is not valid: it is auto, cpu, cuda or cuda:1 and so on.")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device={wanted!r} is not here: PyTorch sees no GPU on this machine.")
-    return wanted
 
 
 def _precision(wanted: Wanted, device: str) -> Literal["fp32", "bf16"]:

@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from residua.data.dataset import Data
+from residua.data.facts import BadImageError
+from residua.judging.evaluation import evaluate
+from residua.judging.reporting.page import write_report
+from residua.judging.reporting.records import BEST, EVALUATION
+from residua.judging.samples import Samples
 from residua.training.keeping.metrics import read_metrics
 from residua.training.keeping.run import Run
 from residua.training.pictures.loaders import training_places
 from residua.training.settings import Settings
 from residua.training.settling.choices import called
 from residua.training.telling.card import write_card
-from residua.training.telling.report import write_report
 from residua.training.telling.watching import Watch, outcome
 from residua.training.updating.state import Counts
 
 SCORES = ("val_top1", "val_top5", "val_macro_f1", "val_loss", "train_loss")
+PREDICTIONS = "predictions.csv"
+AT_ONCE = 64  # pictures, or a batch where that is less
 
 
-def finish(run: Run, settings: Settings, data: Data, counts: Counts, watch: Watch) -> None:
-    """Write the card, the report and the summary; the summary last, for it says that the run is over."""
+def finish(
+    run: Run, settings: Settings, data: Data, counts: Counts, watch: Watch, stop_if_asked: Callable[[], None]
+) -> None:
+    """Write all that is said of a training; the report last, made of the rest."""
     passes = [line for line in read_metrics(run.folder) if line["val_loss"] is not None]
     summary = summarized(settings, data, counts, passes)
     write_card(run.folder, settings, data, summary)
-    write_report(run.folder, settings, data, summary, passes)
-    run.finish(summary)
+    try:
+        _evaluate(run, settings, data, stop_if_asked)
+    except BadImageError as error:  # it was good when the last pass was judged: the rest is no worse for it
+        watch.say(f"{error} {EVALUATION} is not written.")
+    run.finish(summary)  # the run is over: whatever fails now, `residua report` mends
+    write_report(run.folder, data=data)
     watch.say(outcome(run.folder, summary))
+
+
+def _evaluate(run: Run, settings: Settings, data: Data, stop_if_asked: Callable[[], None]) -> None:
+    """Judge the best model once more, by every picture's guesses and not by sums."""
+    held_out = Samples(data.keep(data.places("val")), "val", "as split.csv says", ())
+    found = evaluate(
+        run.folder / BEST,
+        held_out,
+        device=settings.device,
+        batch=min(AT_ONCE, settings.recipe.batch),
+        workers=settings.workers,
+        progress=lambda _done, _total: stop_if_asked(),
+    )
+    run.write_json(EVALUATION, found.as_json(), indent=None)
+    found.write_csv(run.folder / PREDICTIONS)
 
 
 def summarized(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from residua.nets.network import Network, Vgg
     from residua.training.settings import Settings
 
 Choices = Sequence[tuple[str, str]]  # what was chosen, and how
@@ -32,6 +33,9 @@ class Watch:
 
     def passed(self, line: dict[str, Any]) -> None:
         """Hear of a pass over the pictures, as it stands in the metrics."""
+
+    def judged(self, network: Network | Vgg, line: dict[str, Any]) -> None:
+        """See the network after a pass, ready to predict: leave it, and the random state, as they are."""
 
     def say(self, sentence: str) -> None:
         """Hear of anything else."""
@@ -72,6 +76,11 @@ class Several(Watch):
         """Hear of a pass over the pictures."""
         for watch in self.watches:
             watch.passed(line)
+
+    def judged(self, network: Network | Vgg, line: dict[str, Any]) -> None:
+        """Show the network after a pass."""
+        for watch in self.watches:
+            watch.judged(network, line)
 
     def say(self, sentence: str) -> None:
         """Hear of anything else."""

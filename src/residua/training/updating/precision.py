@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from residua.nets.devices import multiplies_bf16 as multiplies_bf16
 from residua.training.settings import Settings
 
 
@@ -14,9 +15,3 @@ def precision(settings: Settings) -> AbstractContextManager[None]:
     return torch.autocast(
         torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16"
     )
-
-
-def multiplies_bf16(device: str) -> bool:
-    """Whether a device multiplies in bf16; where it does not, fp32 may be a hundred times as fast."""
-    on_cpu = torch.device(device).type == "cpu"
-    return bool(torch.cpu._is_avx512_bf16_supported() if on_cpu else torch.cuda.is_bf16_supported())

@@ -61,7 +61,8 @@ class Updater:
         norms = self._gradient_norm(), self._statistics_norm()
         # What is no number is below no bound.
         if not (loss < EXPLODED * math.log(self.classes + 1) and all(norm < HUGE for norm in norms)):
-            torch._foreach_copy_(self.statistics, before)
+            if before:  # without batch norms there is nothing to put back
+                torch._foreach_copy_(self.statistics, before)
             state.optimizer.zero_grad()
             raise DivergedError(step, loss, norms, batch.places.tolist())
         state.optimizer.step()
@@ -101,7 +102,7 @@ class Updater:
     def _statistics_norm(self) -> float:
         """Norm of what the forward pass moved: it can overflow where the loss, being normalized, is well."""
         moved = [buffer for buffer in self.statistics if buffer.is_floating_point()]
-        return float(nn.utils.get_total_norm(moved))
+        return float(nn.utils.get_total_norm(moved)) if moved else 0.0
 
     def _seeded(self, part: int) -> AbstractContextManager[None]:
         """Make dropout a function of seed and step."""

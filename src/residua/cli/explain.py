@@ -1,0 +1,60 @@
+"""The command that shows where a network looked."""
+
+from __future__ import annotations
+
+import json as json_format
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from residua.errors import UserError
+
+if TYPE_CHECKING:
+    from residua.judging.explaining import Explanation
+
+
+def explain(
+    model: Annotated[Path, typer.Argument(help="A model file.")],
+    image: Annotated[Path, typer.Argument(help="A picture.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The PNG to write, if not IMAGE-explained.png here.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Where it looked for this class (name or id), not for its first guess.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Draw where a network looked in a picture (Grad-CAM), beside the picture and its first guesses."""
+    from residua.cli.data import check_files
+    from residua.data.checking.findings import visible
+    from residua.judging.explaining import explain as run
+
+    file = out or Path(f"{image.stem}-explained.png")
+    check_files(file)
+    if file.suffix.lower() != ".png":
+        raise UserError(f"{file} is not valid: the name must end in .png.")
+    if os.path.lexists(file) and not overwrite:
+        raise UserError(f"{file} exists: name another with -o, or give --overwrite.")
+    explanation = run(model, image, label)
+    explanation.save(file)
+    if json:
+        return typer.echo(json_format.dumps(_as_json(explanation, image, file)))
+    for guess in explanation.prediction.top:
+        typer.echo(f"{guess.probability:6.1%}  {visible(guess.label)}")
+    looked = explanation.guess.label
+    return typer.echo(visible(f"where it looked for {looked} is drawn in {file}"))
+
+
+def _as_json(explanation: Explanation, image: Path, out: Path) -> dict[str, object]:
+    return {
+        "path": str(image),
+        "out": str(out),
+        **asdict(explanation.prediction),
+        "explained": asdict(explanation.guess),
+        "seen": list(explanation.seen),
+        "cells": list(explanation.cells),
+    }

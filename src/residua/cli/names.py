@@ -1,0 +1,45 @@
+"""Names of files from standard input, as they come."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections.abc import Iterator
+
+from residua.errors import UserError
+
+PIECE = 1 << 16
+LONGEST = 1 << 20  # bytes of a name; nothing has a longer one
+
+
+def standard_input() -> int:
+    """Return what standard input is read from."""
+    if sys.stdin is None:
+        raise UserError("standard input is closed: give files or folders, or paths to - by a pipe.")
+    return sys.stdin.fileno()
+
+
+def names_from(handle: int, separator: bytes = b"\n") -> Iterator[str | None]:
+    """Yield each name that ends with a separator; None where the next is not there yet."""
+    rest = b""
+    while True:
+        if not _ready(handle):
+            yield None
+        piece = os.read(handle, PIECE)
+        if not piece:
+            break
+        *names, rest = (rest + piece).split(separator)
+        yield from map(os.fsdecode, filter(None, names))
+        if len(rest) > LONGEST:
+            raise UserError("standard input has a line of more than a million bytes: give one path a line.")
+    if rest:
+        yield os.fsdecode(rest)
+
+
+def _ready(handle: int) -> bool:
+    """Whether reading would not have to wait; where that cannot be known (Windows), no."""
+    try:
+        return bool(select.select([handle], [], [], 0)[0])
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,106 @@
+"""The command that predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from residua.errors import UserError
+
+if TYPE_CHECKING:
+    from residua.judging.predicting import Predicted
+
+NAMED = 100  # bad files that are named at the end
+BAD, INTERRUPTED = 1, 130
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model file.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILES|FOLDERS|-", help="Pictures and folders; - reads paths, one a line."),
+    ],
+    top: Annotated[int | None, typer.Option(help="How many guesses; if not said 1, in JSON 5.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each file.")] = False,
+    null: Annotated[bool, typer.Option("--null", "-0", help="Paths on - end with NULs, not lines.")] = False,
+    batch: Annotated[int, typer.Option(help="Pictures at a time.")] = 32,
+    workers: Annotated[int | None, typer.Option(help="Threads that read pictures.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, or bf16 where the device multiplies in it.")] = "fp32",
+) -> None:
+    """Say what pictures show, each as soon as it is known. A bad file stops nothing.
+
+    Exit code 0: done. 1: done, but some files cannot be read. 2: it cannot be done. 130: interrupted.
+    """
+    said = _Said()
+    try:
+        from residua.cli.predictions import way, write
+        from residua.judging.model import load
+        from residua.judging.predicting import predict_files
+        from residua.nets.devices import device_named
+
+        loaded = load(model)
+        loaded.network.to(device_named(device))
+        shown = way(loaded, csv, json, top)
+        given = _given(files, null)
+        results = predict_files(
+            loaded, given, top=shown.top, batch=batch, workers=workers, precision=precision
+        )
+        for found in write(results, shown):
+            said.add(found)
+    except KeyboardInterrupt:
+        typer.echo(f"residua: interrupted after {said.count:,} files.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    if not said.count:
+        raise UserError(_empty(files))
+    if said.unread:
+        said.name_unread()
+        raise typer.Exit(BAD)
+
+
+def _given(files: list[str], null: bool) -> Iterator[str | None]:
+    """Yield what is named, and at - what standard input names."""
+    from residua.cli.names import names_from, standard_input
+
+    separator = b"\0" if null else b"\n"
+    return chain.from_iterable(
+        names_from(standard_input(), separator) if name == "-" else [name] for name in files
+    )
+
+
+def _empty(files: list[str]) -> str:
+    from residua.data.checking.findings import visible
+
+    if files == ["-"]:
+        return "there is nothing to predict: standard input names no files."
+    return f"there is nothing to predict: no pictures in {visible(', '.join(files))}."
+
+
+class _Said:
+    """How many results there were, and the first of the files that could not be read."""
+
+    def __init__(self) -> None:
+        self.count = self.unread = 0
+        self.first: list[Predicted] = []
+
+    def add(self, found: Predicted) -> None:
+        self.count += 1
+        if found.error is not None:
+            self.unread += 1
+            if self.unread <= NAMED:
+                self.first.append(found)
+
+    def name_unread(self) -> None:
+        """List them on standard error."""
+        from residua.data.checking.findings import visible
+
+        typer.echo(f"residua: {self.unread:,} of {self.count:,} files cannot be read:", err=True)
+        for found in self.first:
+            typer.echo(visible(f"  {found.path}: {found.error}"), err=True)
+        if self.unread > NAMED:
+            typer.echo(f"  and {self.unread - NAMED:,} more", err=True)

@@ -1,0 +1,220 @@
+"""Evaluation: what a model is worth, over every picture, and where it goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from residua.data.checking.checked import MAX_BAD, Progress
+from residua.data.dataset import Data, Skipped
+from residua.data.sources.table import write_table
+from residua.judging.answering import BATCH, answers, rule_of
+from residua.judging.calibration import Calibration, calibrated
+from residua.judging.intervals import Interval, mean_interval, share_interval
+from residua.judging.matching import ClassMap
+from residua.judging.metrics import ClassScores, Confusion, Counts, confusion_table, largest_confusions
+from residua.judging.mistakes import Mistake, label_errors, likely_label_errors, worst_mistakes
+from residua.judging.model import Model, load
+from residua.judging.outcomes import Outcomes, table
+from residua.judging.ranking import TOP
+from residua.judging.samples import Name, Samples, choose_samples
+from residua.judging.views import checked_views, described
+from residua.nets.values import at_least
+from residua.nets.zoo import title
+
+SHOWN = 20
+PLAIN = (
+    *("model", "data", "part", "chosen_by", "views", "views_are", "samples", "top1", "top5", "loss"),
+    *("macro_f1", "weighted_f1", "balanced_accuracy"),
+)
+METHODS = "95%: Wilson's for shares, normal for the loss"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a model is worth on some pictures. Shares are in percent, probabilities from 0 to 1."""
+
+    model: str
+    data: str
+    part: str  # train, val, test or all
+    chosen_by: str  # who says which pictures these are
+    views: str  # one, flip, ten-crop or multi-scale
+    views_are: str  # in words
+    outcomes: Outcomes  # what it said of every picture
+    calibration: Calibration
+    mistakes: tuple[Mistake, ...]  # the worst, by loss
+    label_errors: tuple[Mistake, ...]  # labels that are likely wrong, likeliest first
+    label_error_count: int
+    bad: tuple[Skipped, ...] = ()  # pictures that cannot be read: they are not counted
+    unlisted: int = 0  # pictures that the split does not list: they are not counted
+
+    @property
+    def samples(self) -> int:
+        """How many pictures were judged."""
+        return len(self.outcomes)
+
+    @property
+    def top1(self) -> float:
+        """Percentage of right first guesses."""
+        return 100 * float(self.outcomes.right.mean())
+
+    @property
+    def top5(self) -> float | None:
+        """Percentage with the class among the five best; None with five classes or fewer."""
+        return 100 * float(self.outcomes.in_top.mean()) if self._many else None
+
+    @property
+    def loss(self) -> float:
+        """Mean cross entropy, at the model's temperature."""
+        return float(self.outcomes.losses.mean(dtype=np.float64))
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 over the classes that are there or are named."""
+        return self._counts.macro_f1
+
+    @property
+    def weighted_f1(self) -> float:
+        """Mean F1, each class by its pictures."""
+        return self._counts.weighted_f1
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall over the classes that are there."""
+        return self._counts.balanced_accuracy
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval | None]:
+        """The 95% intervals of top1 and top5 (Wilson's) and of the loss (normal)."""
+        found = self.outcomes
+        return {
+            "top1": _percent(share_interval(int(found.right.sum()), len(found))),
+            "top5": _percent(share_interval(int(found.in_top.sum()), len(found))) if self._many else None,
+            "loss": mean_interval(found.losses),
+        }
+
+    @cached_property
+    def per_class(self) -> tuple[ClassScores, ...]:
+        """Every class's pictures, precision, recall and F1, in the model's order."""
+        return self._counts.per_class(self.outcomes.classes)
+
+    @cached_property
+    def confusion(self) -> NDArray[np.int64] | None:
+        """Pictures by class (rows) and guess (columns); None with more than 1,000 classes."""
+        return confusion_table(self.outcomes.labels, self._guesses, len(self.outcomes.classes))
+
+    def confusions(self, most: int = SHOWN) -> tuple[Confusion, ...]:
+        """Return the classes that are taken for one another most often."""
+        return largest_confusions(self.outcomes.labels, self._guesses, self.outcomes.classes, most)
+
+    @property
+    def _many(self) -> bool:
+        return len(self.outcomes.classes) > TOP
+
+    @property
+    def _guesses(self) -> NDArray[np.int32]:
+        return self.outcomes.guesses[:, 0]
+
+    @cached_property
+    def _counts(self) -> Counts:
+        return Counts.of(self.outcomes.labels, self._guesses, len(self.outcomes.classes))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything but single pictures that went well, as docs/evaluate.md describes it."""
+        return {
+            **{name: getattr(self, name) for name in PLAIN},
+            "intervals": {**self.intervals, "method": METHODS},
+            "classes": list(self.outcomes.classes),
+            "per_class": [asdict(each) for each in self.per_class],
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "confusions": [asdict(each) for each in self.confusions()],
+            "ece": self.calibration.ece,
+            "temperature": self.calibration.temperature,
+            "best_temperature": self.calibration.best_temperature,
+            "calibration": asdict(self.calibration) | {"leaning": self.calibration.leaning},
+            "mistakes": [_pictured(each) for each in self.mistakes],
+            "label_errors": [_pictured(each) for each in self.label_errors],
+            "label_error_count": self.label_error_count,
+            "bad": [{"path": each.path, "reason": each.reason} for each in self.bad],
+            "unlisted": self.unlisted,
+        }
+
+    def write_csv(self, path: Name) -> None:
+        """Write a table of every picture: path, label, what was predicted, and the next guesses."""
+        write_table(Path(path), table(self.outcomes))
+
+
+def evaluate(
+    model: Model | Name,
+    data: Data | Samples | Name,
+    *,
+    part: str | None = None,
+    split: Name | None = None,
+    class_map: ClassMap | None = None,
+    views: str = "one",
+    mistakes: int = SHOWN,
+    root: Name | None = None,
+    max_bad: float = MAX_BAD,
+    device: str | None = None,
+    batch: int = BATCH,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Judge a model by labelled pictures, every one counted once.
+
+    `part` is train, val, test or all; without it the test pictures are taken, or else val, or else all.
+    `split` is a table of path, label and split, as a run has it. `class_map` says which class of the model
+    a class of the data is, where names differ. `views` is one, flip, ten-crop or multi-scale. Without a
+    `device` a model stays where it is, and one from a file runs on a GPU where there is one.
+
+    >>> evaluate("best.safetensors", "photos", part="val").top1  # doctest: +SKIP
+    93.75
+    """
+    shown = checked_views(views)
+    for name, value, least in (("batch", batch, 1), ("mistakes", mistakes, 0), ("workers", workers, 0)):
+        if value is not None:
+            at_least(name, value, least)
+    file, judged = (None, model) if isinstance(model, Model) else (Path(model), load(model))
+    rule = rule_of(judged)
+    if not isinstance(data, Samples):
+        beside = [file.parent] if file else []
+        data = choose_samples(data, part=part, split=split, beside=beside, root=root, max_bad=max_bad)
+    outcomes, kept = answers(
+        judged,
+        data.data,
+        class_map=class_map,
+        views=shown,
+        device=device or ("auto" if file else None),
+        batch=batch,
+        workers=workers,
+        progress=progress,
+    )
+    return Evaluation(
+        model=str(file) if file else title(judged.network.spec),
+        data=data.data.where,
+        part=data.part,
+        chosen_by=data.chosen_by,
+        views=shown,
+        views_are=described(shown, rule),
+        outcomes=outcomes,
+        calibration=calibrated(outcomes, kept, judged.metadata.temperature or 1.0),
+        mistakes=worst_mistakes(outcomes, mistakes),
+        label_errors=label_errors(outcomes, mistakes),
+        label_error_count=len(likely_label_errors(outcomes)),
+        bad=data.bad,
+        unlisted=data.unlisted,
+    )
+
+
+def _percent(share: Interval) -> Interval:
+    return 100 * share[0], 100 * share[1]
+
+
+def _pictured(mistake: Mistake) -> dict[str, Any]:
+    """Describe a mistake; its place means nothing outside this process."""
+    return {name: value for name, value in asdict(mistake).items() if name != "place"}

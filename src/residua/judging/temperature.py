@@ -1,0 +1,111 @@
+"""The temperature: what a network's scores are divided by, so that its probabilities come true."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from residua.errors import UserError
+from residua.judging.ranking import ranked
+from residua.weights.modelfile import inspect, write_model
+from residua.weights.tensorfile import read_tensors
+
+ROOM = 128 * 2**20  # bytes of logits that are kept
+AT_ONCE = 2**21  # numbers that are computed with at once
+COLDEST, HOTTEST = 0.01, 100.0
+EXACT = 1e-5
+STEPS = 100
+
+
+class Kept:
+    """Logits to fit a temperature to: all of them, or of very many every second, third and so on."""
+
+    def __init__(self, labels: NDArray[np.int32], classes: int, room: int = ROOM) -> None:
+        self.every = max(1, -(-len(labels) * classes * 4 // room))
+        self.labels = torch.from_numpy(labels[:: self.every].astype(np.int64))
+        self.logits = torch.empty(len(self.labels), classes)
+
+    def __len__(self) -> int:
+        """How many pictures there are."""
+        return len(self.labels)
+
+    def add(self, start: int, logits: Tensor) -> None:
+        """Keep what is to be kept of the logits of the pictures from `start` on."""
+        chosen = logits[-start % self.every :: self.every]
+        first = -(-start // self.every)
+        self.logits[first : first + len(chosen)] = chosen
+
+    def best_temperature(self) -> float | None:
+        """Return the temperature at which the mean cross entropy is least; None if there is no such one.
+
+        There is none where every guess is right (the colder the better), or where the scores say nothing of
+        the classes (the hotter the better). The loss is convex in 1 / temperature, so Newton's steps, halved
+        where they would leave the bounds, find the one place where its slope is 0.
+        """
+        low, high = 1 / HOTTEST, 1 / COLDEST
+        sharpness = 1.0
+        for _ in range(STEPS):
+            slope, curvature = self._slope(sharpness)
+            low, high = (sharpness, high) if slope < 0 else (low, sharpness)
+            target = sharpness - slope / curvature if curvature > 0 else math.inf
+            if not low < target < high:
+                target = math.sqrt(low * high)
+            near = abs(target / sharpness - 1) < EXACT
+            sharpness = target
+            if near:
+                break
+        inside = 1.01 / HOTTEST < sharpness < 0.99 / COLDEST
+        return 1 / sharpness if inside else None
+
+    def at(self, temperature: float) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+        """Return the first guess's probability, whether it is right, and the loss, at a temperature."""
+        confidence, right, losses = [], [], []
+        for logits, labels in self._parts():
+            logs = (logits / temperature).log_softmax(1)
+            best = ranked(logits, 1)
+            confidence.append(logs.gather(1, best)[:, 0].exp().float())
+            right.append(best[:, 0] == labels)
+            losses.append(-logs.gather(1, labels[:, None])[:, 0].float())
+        return torch.cat(confidence).numpy(), torch.cat(right).numpy(), torch.cat(losses).numpy()
+
+    def _slope(self, sharpness: float) -> tuple[float, float]:
+        """Return the first and second derivative of the loss by 1 / temperature, summed."""
+        slope = curvature = 0.0
+        for logits, labels in self._parts():
+            logits = logits - logits.gather(1, labels[:, None])
+            chances = (logits * sharpness).softmax(1)
+            means = (chances * logits).sum(1, keepdim=True)
+            slope += float(means.sum())
+            curvature += float((chances * (logits - means) ** 2).sum())
+        return slope, curvature
+
+    def _parts(self) -> Iterator[tuple[Tensor, Tensor]]:
+        rows = max(1, AT_ONCE // self.logits.shape[1])
+        for logits, labels in zip(
+            torch.split(self.logits, rows), torch.split(self.labels, rows), strict=True
+        ):
+            yield logits.double(), labels
+
+
+def store_temperature(path: Path, temperature: float) -> None:
+    """Write a temperature into a model file, whole or not at all; nothing else in it changes."""
+    metadata = replace(inspect(path), temperature=temperature)
+    write_model(path, read_tensors(path), metadata)
+
+
+def check_storable(part: str, views: str) -> None:
+    """Refuse to store a temperature that would not hold for new pictures, seen once."""
+    if part == "train":
+        raise UserError(
+            "a temperature fitted to the pictures that a network learned from would make it over-confident: "
+            "store it from --part val, or from other pictures."
+        )
+    if views != "one":
+        raise UserError(f"a temperature is for predictions from one view: store it without --views {views}.")

@@ -1,0 +1,41 @@
+"""Where a network runs, a processor or a GPU, by name, and in what precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from residua.errors import UserError, unknown
+
+PRECISIONS = ("fp32", "bf16")
+
+
+def device_named(wanted: str) -> str:
+    """Return the device for auto, cpu, cuda, cuda:1 and so on; auto is a GPU where there is one."""
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(wanted).type
+    except RuntimeError:
+        kind = "unknown"
+    if kind not in ("cpu", "cuda"):
+        raise UserError(f"device={wanted!r} is not valid: it is auto, cpu, cuda or cuda:1 and so on.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device={wanted!r} is not here: PyTorch sees no GPU on this machine.")
+    return wanted
+
+
+def multiplies_bf16(device: str) -> bool:
+    """Whether a device multiplies in bf16; where it does not, fp32 may be a hundred times as fast."""
+    on_cpu = torch.device(device).type == "cpu"
+    return bool(torch.cpu._is_avx512_bf16_supported() if on_cpu else torch.cuda.is_bf16_supported())
+
+
+def in_precision(name: str, device: torch.device) -> AbstractContextManager[None]:
+    """Compute in fp32, or multiply in bf16, which only some devices do."""
+    if name not in PRECISIONS:
+        raise unknown("precision", name, PRECISIONS)
+    if name == "bf16" and not multiplies_bf16(str(device)):
+        raise UserError(f"precision='bf16' is not for this machine: {device} does not multiply in it.")
+    return torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16")

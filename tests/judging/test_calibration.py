@@ -1,0 +1,136 @@
+"""Calibration: errors held against their definition, the temperature against scipy's minimiser."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+import residua
+from judging.small import model, outcomes
+from residua.errors import UserError
+from residua.judging.calibration import BINS, calibrated, error, largest_error, reliability
+from residua.judging.temperature import Kept, check_storable, store_temperature
+from residua.weights.modelfile import inspect
+
+
+def kept(logits: Tensor, labels: NDArray[Any], batch: int = 7, room: int = 2**20) -> Kept:
+    found = Kept(labels.astype(np.int32), logits.shape[1], room)
+    for start in range(0, len(logits), batch):
+        found.add(start, logits[start : start + batch])
+    return found
+
+
+def answered(
+    sharpness: float, count: int = 400, classes: int = 6, seed: int = 0
+) -> tuple[Tensor, NDArray[np.int32]]:
+    """Logits whose probabilities come true when they are divided by `sharpness`."""
+    random = np.random.default_rng(seed)
+    logits = torch.from_numpy(random.normal(size=(count, classes)).astype(np.float32) * 2)
+    ladders = logits.double().softmax(1).cumsum(1).numpy()
+    labels = (random.random((count, 1)) > ladders).sum(1).clip(0, classes - 1).astype(np.int32)
+    return logits * sharpness, labels
+
+
+@given(st.integers(1, 200), st.integers(0, 2**32), st.booleans())
+def test_the_errors_are_what_their_definition_says(count: int, seed: int, edges: bool) -> None:
+    random = np.random.default_rng(seed)
+    confidence = random.random(count).astype(np.float32)
+    if edges:  # where a bin ends is where mistakes are made
+        confidence = (random.integers(0, BINS + 1, count) / BINS).astype(np.float32)
+    right = random.random(count) < 0.7
+    bins, gaps = reliability(confidence, right), []
+    for number in range(BINS):
+        low, high = number / BINS, (number + 1) / BINS
+        exact = confidence.astype(np.float64)
+        inside = (exact * BINS > number) & (exact * BINS <= number + 1) | ((number == 0) & (exact == 0))
+        assert bins[number].count == inside.sum()
+        assert (bins[number].low, bins[number].high) == pytest.approx((low, high))
+        if inside.any():
+            gaps.append((abs(exact[inside].mean() - right[inside].mean()), inside.mean()))
+            assert bins[number].accuracy == pytest.approx(right[inside].mean())
+        else:
+            assert bins[number].accuracy is bins[number].confidence is None
+    assert error(bins) == pytest.approx(sum(gap * share for gap, share in gaps))
+    assert largest_error(bins) == pytest.approx(max(gap for gap, _ in gaps))
+
+
+@settings(max_examples=25)
+@given(st.floats(0.2, 8), st.integers(2, 30), st.integers(0, 2**32))
+def test_the_temperature_is_the_one_that_scipy_finds(sharpness: float, classes: int, seed: int) -> None:
+    logits, labels = answered(sharpness, 200, classes, seed)
+    best = kept(logits, labels).best_temperature()
+    places = torch.from_numpy(labels.astype(np.int64))
+
+    def loss(cold: float) -> float:
+        return torch.nn.functional.cross_entropy(logits.double() * np.exp(cold), places).item()
+
+    expected = minimize_scalar(loss, bounds=(-5, 5), method="bounded", options={"xatol": 1e-7})
+    assert best == pytest.approx(np.exp(-expected.x), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("sharpness", "leaning"), [(0.5, "under-confident"), (1.0, "fitting"), (3.0, "over-confident")]
+)
+def test_a_network_that_is_too_sure_or_too_modest_is_found_out(sharpness: float, leaning: str) -> None:
+    logits, labels = answered(sharpness, 20_000)
+    found = calibrated(outcomes(logits, labels, batch=5000), kept(logits, labels), 1.0)
+    assert found.leaning == leaning
+    assert found.best_temperature == pytest.approx(sharpness, rel=0.03)
+    assert found.best_ece is not None
+    assert found.best_ece < 0.01
+    assert (found.ece > 0.05) == (leaning != "fitting")
+
+
+def test_probabilities_are_judged_at_the_temperature_that_the_model_has() -> None:
+    logits, labels = answered(3.0, 20_000)
+    stored = calibrated(outcomes(logits, labels, temperature=3.0, batch=5000), kept(logits, labels), 3.0)
+    assert stored.leaning == "fitting"
+    assert stored.ece < 0.01
+    assert stored.best_temperature == pytest.approx(3.0, rel=0.03)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_where_all_is_right_or_all_is_wrong_no_temperature_fits(right: bool) -> None:
+    logits, labels = torch.eye(4)[[0, 1, 2]], np.array([0, 1, 2]) if right else np.array([3, 3, 3])
+    assert kept(logits, labels).best_temperature() is None
+    assert calibrated(outcomes(logits, labels), kept(logits, labels), 1.0).leaning == "undetermined"
+
+
+@given(st.integers(1, 50), st.integers(1, 20), st.integers(1, 60))
+def test_what_is_kept_is_bounded_and_evenly_chosen(count: int, batch: int, rows: int) -> None:
+    logits = torch.arange(count * 3.0).reshape(count, 3)
+    found = kept(logits, np.arange(count) % 3, batch, room=rows * 3 * 4)
+    assert found.logits.nbytes <= rows * 3 * 4
+    torch.testing.assert_close(found.logits, logits[:: found.every])
+    assert found.labels.tolist() == (np.arange(count) % 3)[:: found.every].tolist()
+    assert found.every == 1 or rows < count
+
+
+def test_a_stored_temperature_changes_nothing_but_itself(tmp_path: Path) -> None:
+    path = residua.save(model(), tmp_path / "model.safetensors")
+    before, stated = residua.load(path), inspect(path)
+    store_temperature(path, 2.5)
+    after = residua.load(path)
+    assert after.metadata.temperature == 2.5
+    assert {**vars(inspect(path)), "temperature": None} == vars(stated)
+    for name, tensor in before.network.state_dict().items():
+        assert torch.equal(tensor, after.network.state_dict()[name]), name
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+    pixels = np.zeros((8, 8, 1), np.uint8)
+    assert after.predict(pixels).probability < before.predict(pixels).probability
+
+
+@pytest.mark.parametrize(
+    ("part", "views", "said"), [("train", "one", "learned from"), ("val", "flip", "views")]
+)
+def test_a_temperature_that_would_not_hold_is_not_stored(part: str, views: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        check_storable(part, views)
+    check_storable("val", "one")

@@ -1,0 +1,235 @@
+"""Evaluation from end to end: every picture once, classes by name, and everything that is found told."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as oracle
+from torch import Tensor
+
+import residua
+from judging.small import GRAY, model, outcomes, pictures
+from residua.data.dataset import Data
+from residua.errors import UserError
+from residua.judging.comparison import compare
+from residua.judging.evaluation import Evaluation, evaluate
+from residua.judging.model import Model
+from residua.weights.preprocessing import preprocess
+
+CLASSES = "abcdefg"
+
+
+def answers(judged: Model, data: Data) -> Tensor:
+    """Ask the network the plain way."""
+    rows = np.stack([data.read(place, "gray") for place in range(len(data))])
+    with torch.inference_mode():
+        answer: Tensor = judged.network(preprocess(torch.from_numpy(rows).permute(0, 3, 1, 2), GRAY))
+    return answer
+
+
+@pytest.mark.parametrize("batch", [1, 5, 16, 41, 100])
+def test_every_picture_is_counted_once_whatever_the_batch(batch: int) -> None:
+    judged, data = model(CLASSES), pictures(41, CLASSES)
+    found = evaluate(judged, data, batch=batch, workers=0)
+    scores = answers(judged, data).double().softmax(1).numpy()
+    every = np.arange(len(CLASSES))
+    assert found.samples == 41
+    assert list(found.outcomes.names) == list(data.names)
+    assert found.top1 == pytest.approx(100 * oracle.accuracy_score(data.labels, scores.argmax(1)))
+    top5 = oracle.top_k_accuracy_score(data.labels, scores, k=5, labels=every)
+    assert found.top5 == pytest.approx(100 * top5)
+    assert found.loss == pytest.approx(oracle.log_loss(data.labels, scores, labels=every), rel=1e-4)
+    np.testing.assert_array_equal(
+        found.confusion, oracle.confusion_matrix(data.labels, scores.argmax(1), labels=every)
+    )
+
+
+def test_classes_are_matched_by_name_in_whatever_order() -> None:
+    judged = model(CLASSES)
+    data = pictures(41, CLASSES)
+    order = np.array([3, 1, 0, 2, 6, 5, 4], np.int32)
+    turned = replace(
+        data,
+        classes=tuple(CLASSES[place] for place in order),
+        labels=np.argsort(order)[data.labels].astype(np.int32),
+    )
+    assert [turned.classes[label] for label in turned.labels] == [
+        data.classes[label] for label in data.labels
+    ]
+    assert evaluate(judged, turned).as_json() == evaluate(judged, data).as_json()
+
+
+def test_data_of_few_of_the_classes_is_judged() -> None:
+    found = evaluate(model(CLASSES), pictures(9, "ca"))
+    supports = {row.name: row.support for row in found.per_class}
+    assert supports == {**dict.fromkeys(CLASSES, 0), "c": 5, "a": 4}
+    absent = [row for row in found.per_class if not row.support]
+    assert all(row.recall is None for row in absent)
+    assert found.confusion is not None
+    assert found.confusion.sum() == 9
+
+
+def test_an_unknown_class_is_an_error_that_names_the_nearest(tmp_path: Path) -> None:
+    judged = model(["daisy", "tulip"])
+    data = pictures(4, ["daisy", "tulips"])
+    with pytest.raises(UserError, match=r"'tulips'.*Nearest to 'tulips' is 'tulip'"):
+        evaluate(judged, data)
+    mapped = evaluate(judged, data, class_map={"tulips": "tulip"})
+    assert [row.support for row in mapped.per_class] == [2, 2]
+    (tmp_path / "map.csv").write_text("folder,class\ntulips,tulip\n")
+    assert evaluate(judged, data, class_map=tmp_path / "map.csv").as_json() == mapped.as_json()
+    (tmp_path / "map.csv").write_text("folder,class\ntulisp,tulip\n")
+    with pytest.raises(UserError, match="did you mean 'tulips'"):
+        evaluate(judged, data, class_map=tmp_path / "map.csv")
+
+
+def test_a_model_of_nameless_classes_is_judged_by_their_numbers() -> None:
+    named = model("01")
+    judged = Model(named.network, replace(named.metadata, classes=None))
+    assert evaluate(judged, pictures(4, "10")).samples == 4
+    with pytest.raises(UserError, match="convert --classes"):
+        evaluate(judged, pictures(4, "ab"))
+
+
+def test_classes_of_one_name_are_told_apart_by_their_ids() -> None:
+    judged = model(["n1", "n2"])
+    entries = tuple(replace(entry, name="crane") for entry in judged.classes or ())
+    twins = Model(judged.network, replace(judged.metadata, classes=entries))
+    found = evaluate(twins, pictures(4, ["n2", "n1"]))
+    assert found.outcomes.classes == ("crane (n1)", "crane (n2)")
+    assert found.outcomes.labels.tolist() == [1, 0, 1, 0]
+
+
+def test_a_model_is_left_as_it_was() -> None:
+    judged = model()
+    judged.network.train()
+    before = {name: tensor.clone() for name, tensor in judged.network.state_dict().items()}
+    evaluate(judged, pictures(5))
+    assert judged.network.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in judged.network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"views": "ten"}, "views"),
+        ({"batch": 0}, "batch"),
+        ({"mistakes": -1}, "mistakes"),
+        ({"workers": -1}, "workers"),
+        ({"device": "tpu"}, "device"),
+        ({"part": "val"}, "no pictures in val"),
+    ],
+)
+def test_what_is_not_valid_is_said(options: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        evaluate(model(), pictures(4), **options)  # type: ignore[arg-type]
+
+
+def test_a_model_that_nobody_can_show_pictures_is_refused() -> None:
+    judged = model()
+    with pytest.raises(UserError, match="convert --preprocess"):
+        evaluate(Model(judged.network, replace(judged.metadata, preprocessing=None)), pictures(4))
+
+
+def test_a_network_that_answers_no_number_is_refused() -> None:
+    judged = model()
+    with torch.no_grad():
+        judged.network.get_parameter("fc.bias")[0] = torch.nan
+    with pytest.raises(UserError, match=r"'0.png' is no number"):
+        evaluate(judged, pictures(4))
+
+
+def test_the_temperature_of_the_model_changes_probabilities_and_no_guess() -> None:
+    cold, data = model(CLASSES), pictures(41, CLASSES)
+    warm = evaluate(model(CLASSES, temperature=4.0), data)
+    found = evaluate(cold, data)
+    assert warm.top1 == found.top1
+    assert warm.outcomes.chances[:, 0].mean() < found.outcomes.chances[:, 0].mean()
+    assert warm.calibration.best_temperature == found.calibration.best_temperature
+    expected = (answers(cold, data).double() / 4).softmax(1).max(1).values
+    np.testing.assert_allclose(warm.outcomes.chances[:, 0], expected.numpy(), rtol=1e-4)
+
+
+def test_one_picture_is_enough() -> None:
+    found = evaluate(model(), pictures(1, "a"))
+    assert found.top1 in (0.0, 100.0)
+    assert found.intervals["loss"] is None
+    assert found.calibration.best_temperature is None
+    assert json.loads(json.dumps(found.as_json(), allow_nan=False))["samples"] == 1
+
+
+def test_the_json_says_all_that_it_promises() -> None:
+    found = evaluate(model(CLASSES), pictures(41, CLASSES), views="flip", mistakes=3)
+    said = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert (said["samples"], said["part"], said["views"]) == (41, "all", "flip")
+    assert said["top1"] == found.top1
+    assert said["ece"] == said["calibration"]["ece"]
+    assert [row["name"] for row in said["per_class"]] == list(CLASSES) == said["classes"]
+    assert np.array(said["confusion"]).sum() == 41
+    assert len(said["mistakes"]) == 3
+    assert set(said["mistakes"][0]) == {"path", "label", "predicted", "probability", "own", "loss"}
+    assert said["intervals"]["top1"][0] <= said["top1"] <= said["intervals"]["top1"][1]
+    assert sum(each["count"] for each in said["calibration"]["bins"]) == 41
+
+
+def test_few_classes_have_no_top5() -> None:
+    found = evaluate(model(), pictures(9))
+    assert (found.top5, found.intervals["top5"]) == (None, None)
+
+
+def test_the_table_has_every_picture_and_loses_no_name(tmp_path: Path) -> None:
+    data = pictures(
+        7, CLASSES, names=["=cmd.png", "a,b.png", "\udcff.png", 'q"t.png', "n\nl.png", "é.png", "x.png"]
+    )
+    found = evaluate(model(CLASSES), data)
+    found.write_csv(tmp_path / "predictions.csv")
+    with (tmp_path / "predictions.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"].removeprefix("'") for row in rows] == list(data.names)
+    assert [row["label"] for row in rows] == list(CLASSES)
+    assert 100 * np.mean([row["correct"] == "true" for row in rows]) == pytest.approx(found.top1)
+    for row, chances in zip(rows, found.outcomes.chances, strict=True):
+        assert (row["predicted"] == row["label"]) == (row["correct"] == "true")
+        shown = [row["probability"], *(row[f"probability{place}"] for place in range(2, 6))]
+        np.testing.assert_allclose([float(each) for each in shown], chances, rtol=1e-5)
+
+
+def test_a_file_is_judged_as_its_model_is(tmp_path: Path) -> None:
+    judged = model()
+    path = residua.save(judged, tmp_path / "model.safetensors")
+    found = residua.evaluate(path, pictures(9), device="cpu")
+    assert {**found.as_json(), "model": ""} == {**evaluate(judged, pictures(9)).as_json(), "model": ""}
+    assert found.model == str(path)
+
+
+def judged_so(right: list[bool]) -> Evaluation:
+    """An evaluation that is right just there."""
+    base = evaluate(model("ab"), pictures(len(right), "a"))
+    said = outcomes([[1.0, 0.0] if each else [0.0, 1.0] for each in right], [0] * len(right))
+    return replace(base, outcomes=said)
+
+
+def test_models_are_compared_picture_by_picture() -> None:
+    first = judged_so([True] * 20 + [False] * 20)
+    second = judged_so([True] * 19 + [False] + [True] * 12 + [False] * 8)
+    found = compare(first, second)
+    counts = (found.both_right, found.only_first_right, found.only_second_right, found.both_wrong)
+    assert counts == (19, 1, 12, 8)
+    assert found.difference == pytest.approx(27.5)
+    assert found.is_real
+    assert found.sentence.startswith("The second model is better by 27.50 points")
+    assert found.interval[0] > 0
+    turned = compare(second, first)
+    assert turned.sentence.startswith("The first model is better by 27.50 points")
+    assert compare(first, first).p == 1.0
+    assert compare(first, first).sentence.startswith("No real difference was found: +0.00 points")
+    assert json.loads(json.dumps(found.as_json()))["is_real"] is True
+
+
+def test_models_judged_by_different_pictures_are_not_compared() -> None:
+    with pytest.raises(UserError, match="different pictures"):
+        compare(judged_so([True]), judged_so([True, False]))

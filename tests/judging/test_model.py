@@ -1,0 +1,138 @@
+"""A model says what pictures show, with every kind of picture that there is in memory."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import residua
+from residua import UserError
+from residua.judging.model import Model, Prediction
+from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
+
+PREPROCESSING = Preprocessing(size=8, resize=9, rule="letterbox", interpolation="bicubic")
+NAMES = ("cat", "dög", "a\nb")
+
+
+@pytest.fixture
+def model() -> Model:
+    """A small model of three classes."""
+    torch.manual_seed(0)
+    network = residua.create("tiny_resnet", num_classes=3).eval()
+    classes = tuple(ClassEntry(id=f"n{place}", name=name) for place, name in enumerate(NAMES, 1))
+    return Model(network, Metadata(spec=network.spec, classes=classes, preprocessing=PREPROCESSING))
+
+
+def warm(model: Model, temperature: float) -> Model:
+    return Model(model.network, dataclasses.replace(model.metadata, temperature=temperature))
+
+
+def test_what_is_saved_is_loaded_ready_to_predict(model: Model, tmp_path: Path) -> None:
+    saved = residua.save(warm(model, 2.0), tmp_path / "model.safetensors")
+    loaded = residua.load(saved)
+    assert isinstance(loaded, Model) and loaded.metadata.temperature == 2.0
+    pixels = torch.randint(0, 256, (3, 12, 10), dtype=torch.uint8)
+    assert loaded.predict(pixels) == warm(model, 2.0).predict(pixels) != model.predict(pixels)
+
+
+def test_predictions_are_typed(model: Model) -> None:
+    pixels = torch.randint(0, 256, (3, 12, 10), dtype=torch.uint8)
+    one = model.predict(pixels)
+    assert isinstance(one, Prediction)
+    assert one.label in NAMES and one.id == f"n{NAMES.index(one.label) + 1}"
+    assert sum(guess.probability for guess in one.top) == pytest.approx(1)
+    assert one.top[0].label == one.label and one.probability == max(g.probability for g in one.top)
+    many = model.predict([pixels, pixels.numpy().transpose(1, 2, 0)], top=1)
+    assert isinstance(many, list) and [p.label for p in many] == [one.label] * 2 and len(many[0].top) == 1
+    assert model.predict([]) == []
+
+
+def test_batches_change_nothing(model: Model) -> None:
+    ready = torch.randn(40, 3, 8, 8)
+    answers: Any = model.predict(ready)
+    assert len(answers) == 40
+    assert model.predict(ready[:2].numpy())[1].label == answers[1].label
+    small: Any = model.predict(ready, batch=7)
+    for one, other in zip(answers, small, strict=True):
+        assert one.label == other.label and one.probability == pytest.approx(other.probability, abs=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
+def test_probabilities_are_at_the_models_temperature(model: Model, temperature: float) -> None:
+    x = torch.randn(1, 3, 8, 8)
+    with torch.no_grad():
+        expected = (model.network(x) / temperature).softmax(1)[0].sort(descending=True).values
+    found: Any = warm(model, temperature).predict(x[0])
+    assert [guess.probability for guess in found.top] == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_of_equal_classes_the_first_is_named(model: Model) -> None:
+    with torch.no_grad():
+        for tensor in model.network.get_submodule("fc").parameters():
+            tensor.zero_()
+    found: Any = model.predict(torch.randn(3, 8, 8))
+    assert [guess.label for guess in found.top] == list(NAMES)
+
+
+def test_what_is_unknown_refuses_photos_but_not_tensors(model: Model, tmp_path: Path) -> None:
+    spec, pixels = model.network.spec, torch.zeros(3, 8, 8, dtype=torch.uint8)
+    for photo in (pixels, tmp_path, "photo.jpg", iter(["photo.jpg"])):
+        with pytest.raises(UserError, match="nobody said how this model's input was preprocessed"):
+            Model(model.network, Metadata(spec=spec)).predict(photo)
+        with pytest.raises(UserError, match="nobody said what this model's classes are called"):
+            Model(model.network, Metadata(spec=spec, preprocessing=PREPROCESSING)).predict(photo)
+    found = Model(model.network, Metadata(spec=spec)).predict(torch.zeros(3, 8, 8))
+    assert isinstance(found, Prediction) and found.label == found.id and found.id.isdigit()
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        (b"photo.jpg", "not a bytes"),
+        (7, "not a int"),
+        (torch.zeros(8, 8), "3 axes or a batch of 4, not 2"),
+        (torch.zeros(3, 8, 8, dtype=torch.int64), "not int64"),
+        (torch.zeros(1, 8, 8), "1 channels, the network takes 3"),
+        (torch.zeros(8, 8, 3, dtype=torch.uint8).numpy()[..., :1], "takes rgb"),
+        ([torch.zeros(3, 8, 8), "photo.jpg"], "not a str"),
+    ],
+)
+def test_images_that_cannot_be(images: Any, sentence: str, model: Model) -> None:
+    with pytest.raises(UserError, match=sentence):
+        model.predict(images)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"precision": "fp8"}, "unknown precision 'fp8': .*fp32"),
+        ({"batch": 0}, "batch=0 is not valid"),
+        ({"workers": -1}, "workers=-1 is not valid"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any], sentence: str, model: Model, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=sentence):
+        model.predict(tmp_path, **options)
+
+
+def test_bf16_is_for_devices_that_multiply_in_it(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    from residua.nets import devices
+
+    x = torch.randn(3, 8, 8)
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda _: False)
+    with pytest.raises(UserError, match="precision='bf16' is not for this machine"):
+        model.predict(x, precision="bf16")
+    exact: Any = model.predict(x)
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda _: True)
+    rough: Any = model.predict(x, precision="bf16")
+    assert rough != exact and rough.probability == pytest.approx(exact.probability, abs=0.05)
+
+
+def test_prediction_leaves_the_network_as_it_was(model: Model) -> None:
+    model.network.train()
+    before = {key: value.clone() for key, value in model.network.state_dict().items()}
+    model.predict(torch.randn(4, 3, 8, 8))
+    assert model.network.training
+    assert all(torch.equal(before[key], value) for key, value in model.network.state_dict().items())
