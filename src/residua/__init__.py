@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from residua.data.sources.recognition import open_data as open_data
     from residua.errors import UserError as UserError
     from residua.judging.evaluation import evaluate as evaluate
-    from residua.judging.explaining import explain as explain
+    from residua.judging.explaining.explanation import explain as explain
     from residua.judging.model import load as load
     from residua.nets.batchnorm import recalibrate as recalibrate
     from residua.nets.network import Network as Network
@@ -36,7 +36,7 @@ _HOMES = {
     "pack": "data.packing.writing",
     "open_data": "data.sources.recognition",
     "evaluate": "judging.evaluation",
-    "explain": "judging.explaining",
+    "explain": "judging.explaining.explanation",
     "load": "judging.model",
     "recalibrate": "nets.batchnorm",
     "create": "weights.create",

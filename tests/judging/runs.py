@@ -13,11 +13,11 @@ import yaml
 
 import residua
 from residua.data.sources.table import write_table
-from residua.judging.calibration import calibrated
 from residua.judging.evaluation import Evaluation
-from residua.judging.mistakes import label_errors, likely_label_errors, worst_mistakes
-from residua.judging.outcomes import empty_outcomes, fill
-from residua.judging.temperature import Kept
+from residua.judging.figures.calibration import calibrated
+from residua.judging.figures.mistakes import label_errors, likely_label_errors, worst_mistakes
+from residua.judging.figures.outcomes import empty_outcomes, fill
+from residua.judging.figures.temperature import Kept
 from residua.nets.zoo import spec
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
 from residua.weights.modelfile import write_model

@@ -13,8 +13,8 @@ from torch import Tensor
 import residua
 from residua.data.dataset import UNSPLIT, Data
 from residua.data.pictures import Arrays
+from residua.judging.figures.outcomes import Outcomes, empty_outcomes, fill
 from residua.judging.model import Model
-from residua.judging.outcomes import Outcomes, empty_outcomes, fill
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
 
 GRAY = Preprocessing(size=8, resize=8, channels="gray", mean=(0.3,), std=(0.4,))

@@ -15,8 +15,8 @@ from torch import Tensor
 import residua
 from judging.small import model, outcomes
 from residua.errors import UserError
-from residua.judging.calibration import BINS, calibrated, error, largest_error, reliability
-from residua.judging.temperature import Kept, check_storable, store_temperature
+from residua.judging.figures.calibration import BINS, calibrated, error, largest_error, reliability
+from residua.judging.figures.temperature import Kept, check_storable, store_temperature
 from residua.weights.modelfile import inspect
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 import residua
 from residua import UserError
 from residua.data.checking.findings import visible
-from residua.judging.colours import coloured, plain
-from residua.judging.explaining import class_number, explain, heatmap, overlay
-from residua.judging.illustrating import drawn
+from residua.judging.explaining.colours import coloured, plain
+from residua.judging.explaining.explanation import class_number, explain, heatmap, overlay
+from residua.judging.explaining.illustrating import drawn
 from residua.judging.model import Model
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
 from residua.weights.preprocessing import preprocess, seen_box, squared

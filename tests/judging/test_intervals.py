@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from residua.judging.comparison import exact_p
-from residua.judging.intervals import mean_interval, paired_interval, share_interval
+from residua.judging.figures.intervals import mean_interval, paired_interval, share_interval
 
 
 @given(st.integers(1, 100_000), st.floats(0, 1))

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from judging.small import outcomes
-from residua.judging.metrics import DENSE, Counts, confusion_table, largest_confusions
-from residua.judging.ranking import ranked
-from residua.judging.scores import Tally
+from residua.judging.figures.metrics import DENSE, Counts, confusion_table, largest_confusions
+from residua.judging.figures.ranking import ranked
+from residua.judging.figures.scores import Tally
 
 
 @st.composite

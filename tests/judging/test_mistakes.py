@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judging.small import outcomes
-from residua.judging.mistakes import label_errors, likely_label_errors, worst_mistakes
+from residua.judging.figures.mistakes import label_errors, likely_label_errors, worst_mistakes
 
 
 def test_the_worst_mistakes_are_the_wrong_ones_of_the_largest_loss() -> None:

@@ -18,7 +18,7 @@ from residua import UserError
 from residua.data.loading.loader import Loader
 from residua.data.sources.recognition import open_data
 from residua.judging.model import Model, Prediction
-from residua.judging.predicting import Predicted
+from residua.judging.predicting.files import Predicted
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
 
 NAMES = ("cat", "dog", "bird")

@@ -21,12 +21,12 @@ from judging.runs import config, judged, write_run
 from residua.data.dataset import Data
 from residua.data.sources.recognition import open_data
 from residua.errors import UserError
+from residua.judging.figures.temperature import store_temperature
 from residua.judging.reporting import words
 from residua.judging.reporting.charts import HEIGHT, WIDTH, training_charts
 from residua.judging.reporting.judged import BEST, CASES, DOUBTS, WORST, Judged
 from residua.judging.reporting.page import write_report
 from residua.judging.reporting.records import Records
-from residua.judging.temperature import store_temperature
 
 CLASSES = ("cat", "dog", "owl", "fox", "hen", "cow")
 FILES = (

@@ -11,7 +11,7 @@ from residua.data.dataset import PARTS, UNSPLIT, Data
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import write_split
 from residua.errors import UserError
-from residua.judging.samples import choose_samples
+from residua.judging.showing.samples import choose_samples
 
 
 def parted(*parts: int) -> Data:

@@ -15,7 +15,15 @@ from residua.data.dataset import Data
 from residua.data.pictures import Files
 from residua.errors import UserError
 from residua.judging.model import Model
-from residua.judging.views import VIEWS, Showing, checked_views, crop_side, described, scales, ten_crops
+from residua.judging.showing.views import (
+    VIEWS,
+    Showing,
+    checked_views,
+    crop_side,
+    described,
+    scales,
+    ten_crops,
+)
 from residua.weights.metadata import Metadata, Preprocessing
 from residua.weights.preprocessing import normalized, preprocess
 

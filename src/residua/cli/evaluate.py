@@ -12,7 +12,7 @@ from residua.errors import UserError
 
 if TYPE_CHECKING:
     from residua.judging.evaluation import Evaluation
-    from residua.judging.samples import Samples
+    from residua.judging.showing.samples import Samples
 
 
 def evaluate(
@@ -56,7 +56,7 @@ def evaluate(
     chosen = {"part": part, "split": split, "root": root, "max_bad": max_bad}
     samples = _samples(data, [Path(model).parent for model in models], chosen)
     if store_temperature:
-        from residua.judging.temperature import check_storable
+        from residua.judging.figures.temperature import check_storable
 
         check_storable(samples.part, views)
     found = [_judged(model, samples, options) for model in models]
@@ -86,7 +86,7 @@ def _sorted(files: list[str], csv: Path | None, store: bool) -> tuple[list[str],
 def _samples(data: str, beside: list[Path], chosen: dict[str, Any]) -> Samples:
     from residua.cli.progress import progress
     from residua.data.sources.recognition import open_data
-    from residua.judging.samples import choose_samples
+    from residua.judging.showing.samples import choose_samples
     from residua.weights.download import show_progress
 
     opened = open_data(data, root=chosen["root"], progress=show_progress)
@@ -103,7 +103,7 @@ def _judged(model: str, samples: Samples, options: dict[str, Any]) -> Evaluation
 
 
 def _store(model: Path, found: Evaluation) -> None:
-    from residua.judging.temperature import store_temperature
+    from residua.judging.figures.temperature import store_temperature
 
     best = found.calibration.best_temperature
     if best is None:

@@ -13,9 +13,9 @@ from rich.text import Text
 from residua.data.checking.findings import visible
 from residua.judging.comparison import INTERVAL, TEST, Comparison
 from residua.judging.evaluation import METHODS, Evaluation
-from residua.judging.intervals import Interval
-from residua.judging.metrics import ClassScores
-from residua.judging.mistakes import Mistake
+from residua.judging.figures.intervals import Interval
+from residua.judging.figures.metrics import ClassScores
+from residua.judging.figures.mistakes import Mistake
 
 ROWS = 20  # classes in the table
 FIRST = 10  # things named of each other kind

@@ -13,7 +13,7 @@ import typer
 from residua.errors import UserError
 
 if TYPE_CHECKING:
-    from residua.judging.explaining import Explanation
+    from residua.judging.explaining.explanation import Explanation
 
 
 def explain(
@@ -31,7 +31,7 @@ def explain(
     """Draw where a network looked in a picture (Grad-CAM), beside the picture and its first guesses."""
     from residua.cli.data import check_files
     from residua.data.checking.findings import visible
-    from residua.judging.explaining import explain as run
+    from residua.judging.explaining.explanation import explain as run
 
     file = out or Path(f"{image.stem}-explained.png")
     check_files(file)

@@ -12,7 +12,7 @@ import typer
 from residua.errors import UserError
 
 if TYPE_CHECKING:
-    from residua.judging.predicting import Predicted
+    from residua.judging.predicting.files import Predicted
 
 NAMED = 100  # bad files that are named at the end
 BAD, INTERRUPTED = 1, 130
@@ -41,7 +41,7 @@ def predict(
     try:
         from residua.cli.predictions import way, write
         from residua.judging.model import load
-        from residua.judging.predicting import predict_files
+        from residua.judging.predicting.files import predict_files
         from residua.nets.devices import device_named
 
         loaded = load(model)

@@ -15,7 +15,7 @@ from residua.data.checking.findings import visible
 from residua.data.sources.table import safe
 from residua.errors import UserError
 from residua.judging.model import Guess, Model
-from residua.judging.predicting import Predicted
+from residua.judging.predicting.files import Predicted
 from residua.nets.values import at_least
 
 TOP = 5  # guesses in JSON, if not said

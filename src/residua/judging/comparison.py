@@ -10,7 +10,7 @@ import numpy as np
 
 from residua.errors import UserError
 from residua.judging.evaluation import Evaluation
-from residua.judging.intervals import Interval, paired_interval
+from residua.judging.figures.intervals import Interval, paired_interval
 
 SIGNIFICANT = 0.05
 TEST, INTERVAL = "McNemar's exact test", "95%: Newcombe's for paired shares"

@@ -13,17 +13,23 @@ from numpy.typing import NDArray
 from residua.data.checking.checked import MAX_BAD, Progress
 from residua.data.dataset import Data, Skipped
 from residua.data.sources.table import write_table
-from residua.judging.answering import BATCH, answers, rule_of
-from residua.judging.calibration import Calibration, calibrated
-from residua.judging.intervals import Interval, mean_interval, share_interval
-from residua.judging.matching import ClassMap
-from residua.judging.metrics import ClassScores, Confusion, Counts, confusion_table, largest_confusions
-from residua.judging.mistakes import Mistake, label_errors, likely_label_errors, worst_mistakes
+from residua.judging.figures.calibration import Calibration, calibrated
+from residua.judging.figures.intervals import Interval, mean_interval, share_interval
+from residua.judging.figures.metrics import (
+    ClassScores,
+    Confusion,
+    Counts,
+    confusion_table,
+    largest_confusions,
+)
+from residua.judging.figures.mistakes import Mistake, label_errors, likely_label_errors, worst_mistakes
+from residua.judging.figures.outcomes import Outcomes, table
+from residua.judging.figures.ranking import TOP
 from residua.judging.model import Model, load
-from residua.judging.outcomes import Outcomes, table
-from residua.judging.ranking import TOP
-from residua.judging.samples import Name, Samples, choose_samples
-from residua.judging.views import checked_views, described
+from residua.judging.showing.answering import BATCH, answers, rule_of
+from residua.judging.showing.matching import ClassMap
+from residua.judging.showing.samples import Name, Samples, choose_samples
+from residua.judging.showing.views import checked_views, described
 from residua.nets.values import at_least
 from residua.nets.zoo import title
 

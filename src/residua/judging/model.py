@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from residua.errors import UserError
-from residua.judging.arrays import batches, one_or_many
-from residua.judging.predicting import predict_file, predict_files
-from residua.judging.ranking import TOP, ranked
+from residua.judging.figures.ranking import TOP, ranked
+from residua.judging.predicting.arrays import batches, one_or_many
+from residua.judging.predicting.files import predict_file, predict_files
 from residua.nets.devices import in_precision
 from residua.nets.network import Network, Vgg
 from residua.weights import modelfile

@@ -16,7 +16,7 @@ from residua import __version__
 from residua.data.facts import BadImageError
 from residua.data.loading.loader import Batch
 from residua.errors import UserError
-from residua.judging.scores import Scores, judge
+from residua.judging.figures.scores import Scores, judge
 from residua.training.keeping import checkpoint
 from residua.training.keeping.interruption import Interruption
 from residua.training.keeping.metrics import append_metrics

@@ -44,6 +44,7 @@ class Settings:
     save_minutes: float = 5.0  # between checkpoints, beside the one after each pass
     log_steps: int = 100  # between lines of metrics, beside the one after each pass
     tensorboard: bool = False  # whether the metrics are written for it too
+    report: bool = True  # whether report.html is written at the end
 
     def __post_init__(self) -> None:
         """Check the plain values; the descriptions have checked themselves."""

@@ -69,8 +69,8 @@ class Album:
         """Lay over a picture where the network looked; some models do not say what they are shown."""
         if self.model is None or (rule := self.model.preprocessing) is None:
             return None
-        from residua.judging.colours import overlay
-        from residua.judging.explaining import heatmap
+        from residua.judging.explaining.colours import overlay
+        from residua.judging.explaining.explanation import heatmap
 
         try:
             heat = Image.fromarray(heatmap(self.model, pixels))

@@ -81,7 +81,7 @@ def _evaluated(
     if best is None or data is None or not len(places := data.places("val")):
         return {}
     from residua.judging.evaluation import evaluate
-    from residua.judging.samples import Samples
+    from residua.judging.showing.samples import Samples
 
     try:
         held_out = Samples(data.keep(places), "val", f"as {SPLIT} says", ())

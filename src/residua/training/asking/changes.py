@@ -17,7 +17,7 @@ from residua.weights.metadata import Preprocessing
 
 Values = dict[str, Any]
 TYPES = {"augmentation": get_type_hints(Augmentation), "preprocessing": get_type_hints(Preprocessing)}
-OWN = ("threads", "channels_last", "compiled", "packed", "save_minutes", "log_steps", "tensorboard")
+OWN = ("threads", "channels_last", "compiled", "packed", "save_minutes", "log_steps", "tensorboard", "report")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from residua.data.facts import BadImageError
 from residua.judging.evaluation import evaluate
 from residua.judging.reporting.page import write_report
 from residua.judging.reporting.records import BEST, EVALUATION
-from residua.judging.samples import Samples
+from residua.judging.showing.samples import Samples
 from residua.training.keeping.metrics import read_metrics
 from residua.training.keeping.run import Run
 from residua.training.pictures.loaders import training_places
@@ -37,7 +37,8 @@ def finish(
     except BadImageError as error:  # it was good when the last pass was judged: the rest is no worse for it
         watch.say(f"{error} {EVALUATION} is not written.")
     run.finish(summary)  # the run is over: whatever fails now, `residua report` mends
-    write_report(run.folder, data=data)
+    if settings.report:
+        write_report(run.folder, data=data)
     watch.say(outcome(run.folder, summary))
 
 

@@ -109,8 +109,9 @@ def in_lines(choices: Choices) -> str:
 
 def outcome(folder: Path, summary: dict[str, Any]) -> str:
     """Say what a training came to, and where it is."""
-    accuracy = summary["best_scores"]["val_top1"]
+    accuracy, page = summary["best_scores"]["val_top1"], folder / "report.html"
+    shown = f", {page} shows how it came to be" if page.exists() else ""
     return (
         f"{accuracy:.2f}% of {summary['val']:,} held-out pictures are recognised: "
-        f"{folder / 'best.safetensors'} is the model, {folder / 'report.html'} shows how it came to be."
+        f"{folder / 'best.safetensors'} is the model{shown}."
     )

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from residua.data.loading.loader import Batch
-from residua.judging.metrics import Counts
-from residua.judging.ranking import TOP, ranked
+from residua.judging.figures.metrics import Counts
+from residua.judging.figures.ranking import TOP, ranked
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.judging.outcomes import Outcomes
+from residua.judging.figures.outcomes import Outcomes
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw
 from residua.data.lettering import FAINT, INK, PAPER, Pen
 from residua.errors import UserError
 from residua.files import replacing
-from residua.judging.colours import overlay, plain
+from residua.judging.explaining.colours import overlay, plain
 
 if TYPE_CHECKING:
-    from residua.judging.explaining import Explanation
+    from residua.judging.explaining.explanation import Explanation
 
 LONGEST = 480  # pixels of a picture's longer side
 LEAST = 240  # pixels of a column, so that there is room for text

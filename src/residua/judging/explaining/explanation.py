@@ -16,7 +16,7 @@ from residua.data.dataset import Pixels
 from residua.data.decoding import decode
 from residua.data.loading.reading import channels_read
 from residua.errors import UserError, unknown
-from residua.judging.colours import overlay as overlay
+from residua.judging.explaining.colours import overlay as overlay
 from residua.judging.model import Guess, Model, Prediction, evaluating, load
 from residua.nets.network import Network, Vgg
 from residua.weights.metadata import Preprocessing
@@ -40,7 +40,7 @@ class Explanation:
 
     def save(self, path: Name) -> Path:
         """Write a PNG: the picture, the same under its heat map, and the first guesses."""
-        from residua.judging.illustrating import illustrate
+        from residua.judging.explaining.illustrating import illustrate
 
         return illustrate(self, Path(path))
 

@@ -11,11 +11,11 @@ import torch
 from residua.data.checking.checked import Progress
 from residua.data.dataset import Data
 from residua.errors import UserError
-from residua.judging.matching import ClassMap, class_names, matched_labels
+from residua.judging.figures.outcomes import Outcomes, empty_outcomes, fill
+from residua.judging.figures.temperature import Kept
 from residua.judging.model import evaluating
-from residua.judging.outcomes import Outcomes, empty_outcomes, fill
-from residua.judging.temperature import Kept
-from residua.judging.views import Showing, Views
+from residua.judging.showing.matching import ClassMap, class_names, matched_labels
+from residua.judging.showing.views import Showing, Views
 from residua.nets.devices import device_named
 from residua.nets.network import Network, Vgg
 from residua.weights.metadata import Preprocessing

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from residua.errors import UserError
-from residua.judging.ranking import TOP, ranked
+from residua.judging.figures.ranking import TOP, ranked
 
 
 @dataclass(frozen=True, eq=False)

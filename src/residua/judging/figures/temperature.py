@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from residua.errors import UserError
-from residua.judging.ranking import ranked
+from residua.judging.figures.ranking import ranked
 from residua.weights.modelfile import inspect, write_model
 from residua.weights.tensorfile import read_tensors
 

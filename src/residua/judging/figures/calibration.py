@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.judging.outcomes import Outcomes
-from residua.judging.temperature import Kept
+from residua.judging.figures.outcomes import Outcomes
+from residua.judging.figures.temperature import Kept
 
 BINS = 15
 UNCLEAR = 0.02  # a temperature this near to the present one changes nothing that matters

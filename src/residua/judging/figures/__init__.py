@@ -1,0 +1,1 @@
+"""Figures from what a network said and what is true: numbers from numbers."""

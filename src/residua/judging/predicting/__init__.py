@@ -1,0 +1,1 @@
+"""Prediction: of arrays, and of files as a stream."""

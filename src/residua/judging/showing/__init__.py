@@ -1,0 +1,1 @@
+"""Pictures shown to a network: which, as which classes, and in which views."""
