@@ -18,7 +18,7 @@ from residua.cli import main
 PLACES = {
     "step": ("residua.training.updating.update", "Updater", "_gradient_norm"),
     "save": ("residua.weights.tensorfile", "", "_bytes"),
-    "judging": ("residua.judging.scores", "Tally", "add"),
+    "judging": ("residua.judging.figures.scores", "Tally", "add"),
     "batch": ("residua.data.loading.loader", "Batch", "inputs"),
 }
 
