@@ -58,7 +58,7 @@ def by_hand(model: Model, files: list[Path], batch: int, workers: int) -> list[t
 
 
 def ours(model: Model, files: list[Path], batch: int, _: int) -> list[tuple[str, int]]:
-    return [(each.path, int(each.id)) for each in model.predict(files, batch=batch)]
+    return [(each.path, int(each.prediction.id)) for each in model.predict(files, batch=batch)]
 
 
 def seconds(work: Any, *given: Any) -> float:

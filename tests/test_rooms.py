@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "residua"
-FLOORS = ("errors", "files")
+FLOORS = ("errors", "text", "files")
 ROOMS = (*FLOORS, "nets", "weights", "data", "judging", "training", "deploy", "lab", "serving", "cli")
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem in FLOORS)
 

@@ -15,9 +15,9 @@ from faults.process import Ended, resumed
 from residua.data.augmentation import Augmentation
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import split, write_split
+from residua.judging.runfiles import read_metrics
 from residua.nets.zoo import spec
 from residua.training.keeping.checkpoint import newest, read
-from residua.training.keeping.metrics import read_metrics
 from residua.training.keeping.run import Run
 from residua.training.recipes import Recipe
 from residua.training.settings import Settings

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from residua.judging.evaluation import evaluate as evaluate
     from residua.judging.explaining.explanation import explain as explain
     from residua.judging.model import load as load
+    from residua.lab.experiment import Experiment as Experiment
+    from residua.lab.inside.gradients import gradients as gradients
+    from residua.lab.inside.paths import paths as paths
+    from residua.lab.inside.responses import responses as responses
+    from residua.lab.running import run_experiment as run_experiment
     from residua.nets.batchnorm import recalibrate as recalibrate
     from residua.nets.network import Network as Network
     from residua.nets.network import Vgg as Vgg
@@ -38,6 +43,11 @@ _HOMES = {
     "evaluate": "judging.evaluation",
     "explain": "judging.explaining.explanation",
     "load": "judging.model",
+    "Experiment": "lab.experiment",
+    "run_experiment": "lab.running",
+    "gradients": "lab.inside.gradients",
+    "paths": "lab.inside.paths",
+    "responses": "lab.inside.responses",
     "recalibrate": "nets.batchnorm",
     "create": "weights.create",
     "Network": "nets.network",

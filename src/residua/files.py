@@ -1,11 +1,13 @@
-"""Files on disk: written whole or not at all."""
+"""Files on disk: read only if they are files, written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -18,39 +20,133 @@ PATIENCE = 100  # times that a lock changing hands is tried again
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside the path, and put it in the path's place once it is on the disk."""
-    temporary = _beside(path, f"{secrets.token_hex(4)}.part")
+    """Give a temporary file beside the path, and put it in the path's place once it is on the disk.
+
+    A link stays, and what it leads to is replaced. What killed writers of this file left is removed.
+    """
+    try:
+        place = _replaceable(path)
+        sweep(place.parent, re.escape(place.name))
+        temporary, handle = _new_part(place)
+    except OSError as error:
+        raise _unwritable(path, error) from None
     try:
         try:
-            temporary.touch()
             permissions = temporary.stat().st_mode  # the user's; some writers would make the file private
             yield temporary
             with temporary.open("rb+") as file:  # Windows syncs only what may be written
                 os.fsync(file.fileno())
             temporary.chmod(permissions)
-            temporary.replace(path)
-            _sync_folder(path.parent)
+            if os.name == "nt":  # which renames no open file
+                os.close(handle)
+                handle = -1
+            temporary.replace(place)
+            _sync_folder(place.parent)
         except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror or error}.") from None
+            raise _unwritable(path, error) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if handle >= 0:
+            os.close(handle)
 
 
-@contextlib.contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """Let no other process write this file meanwhile, and remove what a killed one left beside it."""
-    with locked(_beside(path, "lock"), path, "being written"):
-        sweep(path.parent, re.escape(path.name))
-        yield
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be written: {error.strerror or error}.")
+
+
+def _replaceable(path: Path) -> Path:
+    """Return what a path leads to, if anything; a folder, a device or a pipe is not to be replaced."""
+    check_replaceable(path)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse to write over what is no file: a folder, a device, a pipe."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # it is not there; whether it can be is found out by writing
+        return
+    if stat.S_ISDIR(mode):
+        raise UserError(f"{path} is a folder: name a file in it.")
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path} is a device or a pipe: name a file.")
+
+
+def check_new(path: Path, *read: str | os.PathLike[str] | None) -> None:
+    """Refuse to write over what is read."""
+    for each in read:
+        if each and _same(path, Path(each)):
+            raise UserError(f"{path} is read, so it cannot be written: name another file.")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):  # one is not there, or is no path but a name
+        return False
+
+
+def regular(path: str, flags: int) -> int:
+    """Open a file as `open(..., opener=regular)` does; one that may never end is refused."""
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # which opens a pipe without waiting
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # of a folder Python says so itself
+        return handle
+    os.close(handle)
+    raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", path)
+
+
+def check_suffix(path: Path | None, suffix: str) -> None:
+    """Keep a slip of the keyboard from replacing a picture by a page about it."""
+    if path and path.suffix.lower() != suffix:
+        raise UserError(f"{path} is not valid: the name must end in {suffix}.")
+
+
+def claimed(path: Path) -> contextlib.AbstractContextManager[None]:
+    """Let no other process write this file meanwhile."""
+    return locked(_beside(path, "lock"), path, "being written")
 
 
 def sweep(folder: Path, name: str = ".+") -> None:
-    """Remove what killed writers of files left in a folder; only for who alone writes such files there."""
-    for left in folder.iterdir():
-        if re.fullmatch(rf"\.{name}\.[0-9a-f]{{8}}\.part", left.name, re.DOTALL):
-            with contextlib.suppress(PermissionError):
-                left.unlink(missing_ok=True)
+    """Remove what killed writers of files left in a folder; what a living one writes is locked, and stays."""
+    with contextlib.suppress(OSError):  # a folder that is not there, or not to be listed, is not swept
+        for left in folder.iterdir():
+            if re.fullmatch(rf"\.{name}\.[0-9a-f]{{8}}\.part", left.name, re.DOTALL):
+                with contextlib.suppress(OSError):
+                    _remove_abandoned(left)
+
+
+def _remove_abandoned(part: Path) -> None:
+    """Remove a file that no writer has locked, or, on Windows, open."""
+    if sys.platform == "win32":
+        return part.unlink()
+    handle = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        _lock(handle)
+        if _stands(part, handle):
+            part.unlink()
+    finally:
+        os.close(handle)
+
+
+def _new_part(path: Path) -> tuple[Path, int]:
+    """Make a temporary file beside a file, and lock it while it is open: so it is seen to be in use."""
+    while True:
+        part = _beside(path, f"{secrets.token_hex(4)}.part")
+        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if sys.platform == "win32":
+            return part, handle
+        try:
+            _lock(handle)
+        except BlockingIOError:  # somebody who sweeps was quicker
+            os.close(handle)
+            continue
+        except OSError:  # this disk has no locks, so that nobody can sweep it either
+            return part, handle
+        if _stands(part, handle):
+            return part, handle
+        os.close(handle)
 
 
 class BusyError(UserError):

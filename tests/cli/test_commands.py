@@ -106,12 +106,26 @@ def test_an_unknown_command_offers_the_nearest() -> None:
     assert done.returncode == 2 and "models" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_full_disk_and_a_closed_pipe_are_no_tracebacks() -> None:
+def test_a_full_disk_is_no_traceback() -> None:
     command = f"{sys.executable} -m residua models"
     full = subprocess.run(["sh", "-c", f"{command} > /dev/full"], capture_output=True, text=True, check=False)
     assert full.returncode == 2 and "No space left" in full.stderr and "Traceback" not in full.stderr
-    closed = subprocess.run(["sh", "-c", f"{command} | true"], capture_output=True, text=True, check=False)
-    assert closed.stderr == ""
+
+
+@pytest.mark.parametrize("words", [("models",), ("models", "--json"), ("--help",)])
+def test_a_closed_pipe_ends_it_in_silence_as_other_programs(words: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "residua", *words]
+    closed = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (closed.returncode, closed.stderr) == (141, b"")
+
+
+def test_a_sentence_is_one_line_whatever_a_path_holds() -> None:
+    done = run("inspect", "no\nsuch\x1b[31m\udcfffile")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(r"residua: no\nsuch\x1b[31m\xfffile cannot be read")
 
 
 def test_an_internal_error_says_how_to_see_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,15 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from PIL import Image
 
+from cli.commands import Command
 from data.trouble import BAD, TRAITS, write_trouble
-from residua.cli import main, tables
+from residua.cli import tables
 from residua.data.checking import report
 from residua.data.packing.packed import open_pack
 from residua.data.sources.recognition import open_data
@@ -37,39 +36,14 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
 
 
-@dataclass(frozen=True)
-class Done:
-    code: int
-    stdout: str
-    stderr: str
-
-
-class Run(Protocol):
-    def __call__(self, *words: str | Path) -> Done: ...
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command in this process, which has everything loaded."""
-
-    def call(*words: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["residua", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert isinstance(stopped.value.code, int)
-        return Done(stopped.value.code, *capsys.readouterr())
-
-    return call
-
-
-def test_clean_data_exits_with_0_and_a_table(run: Run) -> None:
+def test_clean_data_exits_with_0_and_a_table(run: Command) -> None:
     done = run("check", "digits")
     assert (done.code, done.stderr) == (0, "")
     for expected in ("1,797 pictures in 10 classes, all 8 x 8 pixels", "split by Residua", "Clean: nothing"):
         assert expected in done.stdout
 
 
-def test_json_is_all_of_standard_output_and_loses_no_name(run: Run, trouble: Path) -> None:
+def test_json_is_all_of_standard_output_and_loses_no_name(run: Command, trouble: Path) -> None:
     done = run("check", trouble, "--json", "--max-bad", "0.5")
     found = json.loads(done.stdout)
     assert (done.code, found["exit"], done.stderr) == (1, 1, "")
@@ -81,14 +55,14 @@ def test_json_is_all_of_standard_output_and_loses_no_name(run: Run, trouble: Pat
     assert found["sizes"]["width"]["max"] == 40 and found["unusable"] is None
 
 
-def test_no_name_reaches_the_terminal_as_a_command(run: Run, trouble: Path) -> None:
+def test_no_name_reaches_the_terminal_as_a_command(run: Command, trouble: Path) -> None:
     done = run("check", trouble, "--max-bad", "0.5")
     assert "\\xff[red]<script>\\n\\x1b[31m=cmd" in done.stdout and "\x1b" not in done.stdout
     assert "Unreadable pictures: 5" in done.stdout and "and 1 more" in done.stdout
 
 
 def test_unusable_data_exits_with_2_and_still_says_what_it_is(
-    run: Run, trouble: Path, tmp_path: Path
+    run: Command, trouble: Path, tmp_path: Path
 ) -> None:
     done = run("check", trouble, "--json", "--out", tmp_path / "out")
     found = json.loads(done.stdout)
@@ -99,13 +73,13 @@ def test_unusable_data_exits_with_2_and_still_says_what_it_is(
     assert (packed.code, packed.stdout) == (2, "") and "cannot be used" in packed.stderr
 
 
-def test_out_holds_the_split_that_training_would_use(run: Run, tmp_path: Path) -> None:
+def test_out_holds_the_split_that_training_would_use(run: Command, tmp_path: Path) -> None:
     done = run("check", "digits", "--val", "0.3", "--seed", "5", "--out", tmp_path, "--json")
     again = apply_split(open_data("digits"), tmp_path / "split.csv")
     assert len(again.places("val")) == json.loads(done.stdout)["splits"]["val"] > 500
 
 
-def test_report_and_preview_are_written(run: Run, trouble: Path, tmp_path: Path) -> None:
+def test_report_and_preview_are_written(run: Command, trouble: Path, tmp_path: Path) -> None:
     files = ("--report", "a.html", "--preview", "b.png", "--augment", "cifar", "--size", "24")
     done = run("check", trouble, "--max-bad", "0.5", *files)
     assert done.code == 1, done.stderr
@@ -114,7 +88,7 @@ def test_report_and_preview_are_written(run: Run, trouble: Path, tmp_path: Path)
         assert min(grid.size) > 100
 
 
-def test_pack_takes_what_the_check_finds_usable(run: Run, trouble: Path, tmp_path: Path) -> None:
+def test_pack_takes_what_the_check_finds_usable(run: Command, trouble: Path, tmp_path: Path) -> None:
     file = tmp_path / "trouble.pack"
     done = run("pack", trouble, file, "--max-bad", "0.5", "--side", "20")
     assert done.code == 0, done.stderr
@@ -126,7 +100,7 @@ def test_pack_takes_what_the_check_finds_usable(run: Run, trouble: Path, tmp_pat
     assert twice.code == 2 and "exists" in twice.stderr and twice.stderr.count("\n") == 1
 
 
-def test_pack_says_what_it_wrote_as_json_and_keeps_gray_gray(run: Run, tmp_path: Path) -> None:
+def test_pack_says_what_it_wrote_as_json_and_keeps_gray_gray(run: Command, tmp_path: Path) -> None:
     done = run("pack", "digits", tmp_path / "digits.pack", "--json")
     said = json.loads(done.stdout)
     assert said["images"] == sum(said["splits"].values()) == 1797 and said["bad"] == []
@@ -144,7 +118,7 @@ def test_pack_says_what_it_wrote_as_json_and_keeps_gray_gray(run: Run, tmp_path:
         (("check", "nowhere", "--size", "5000", "--preview", "a.png"), "from 1 to 1024"),
         (("check", "nowhere", "--report", "."), ". is a folder"),
         (("check", "nowhere", "--out", __file__), "is a file"),
-        (("check", "nowhere", "--max-bad", "1.5"), "max-bad=1.5"),
+        (("check", "nowhere", "--max-bad", "1.5"), "max_bad=1.5"),
         (("check", "digits", "--report", "nowhere/a.html"), "there is no folder 'nowhere'"),
         (("check", "digits", "--augment", "cifar"), "--preview"),
         (("check", "digits", "--root", "x"), "root='x'"),
@@ -152,7 +126,7 @@ def test_pack_says_what_it_wrote_as_json_and_keeps_gray_gray(run: Run, tmp_path:
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(
-    run: Run, words: tuple[str, ...], sentence: str, tmp_path: Path
+    run: Command, words: tuple[str, ...], sentence: str, tmp_path: Path
 ) -> None:
     done = run(*words)
     assert (done.code, done.stdout) == (2, "")
@@ -160,7 +134,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
 
 
 def test_a_file_that_cannot_be_written_does_not_undo_the_check(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise UserError("a.html cannot be written: No space left on device.")
@@ -191,7 +165,7 @@ def test_decoding_needs_no_standard_error(trouble: Path) -> None:
 
 
 def test_a_narrow_terminal_cuts_the_bars_and_no_class(
-    run: Run, trouble: Path, monkeypatch: pytest.MonkeyPatch
+    run: Command, trouble: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "WIDE", 30)
     rows = run("check", trouble, "--max-bad", "0.5").stdout.splitlines()
@@ -222,8 +196,23 @@ def test_checking_needs_no_torch(trouble: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_every_key_of_the_json_is_documented(run: Run) -> None:
+def test_every_key_of_the_json_is_documented(run: Command) -> None:
     text = (Path(__file__).parents[2] / "docs" / "check.md").read_text()
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     documented = [key for row in rows for key in re.findall(r"`(\w+)`", row)]
     assert documented == list(json.loads(run("check", "digits", "--json").stdout))
+
+
+def test_what_is_read_is_not_written_over(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.new("L", (8, 8)).save("photos/1.png")
+    table = "path,label\n1.png,a\n"
+    Path("photos/split.csv").write_text(table)
+    for words in (
+        ("check", "photos/split.csv", "--out", "photos"),
+        ("check", "photos/1.png", "--preview", "photos/1.png"),
+        ("convert", "photos/1.png", "--to", "torchvision", "-o", "photos/1.png"),
+    ):
+        done = run(*words)
+        assert done.code == 2 and "is read, so it cannot be written" in done.stderr, done.stderr
+    assert Path("photos/split.csv").read_text() == table and not Path("photos/bad_images.csv").exists()

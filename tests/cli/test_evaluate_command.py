@@ -4,10 +4,9 @@ import csv
 import io
 import json
 import os
-import sys
-from dataclasses import dataclass, replace
+import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pytest
@@ -15,8 +14,9 @@ from PIL import Image
 from rich.console import Console
 
 import residua
+from cli.commands import Command
 from judging.small import model, outcomes, pictures
-from residua.cli import evaluation_tables, main
+from residua.cli import evaluation_tables
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import split, write_split
 from residua.judging.evaluation import evaluate
@@ -25,44 +25,32 @@ from residua.weights.modelfile import inspect
 EVIL = os.fsdecode(b"\xff[red]\n\x1b[31m=cmd.png")
 
 
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models, and photos of classes that they know."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
-    random = np.random.default_rng(0)
+    top, random = tmp_path_factory.mktemp("made"), np.random.default_rng(0)
     for label in "abcdef":
-        folder = tmp_path / "photos" / label
+        folder = top / "photos" / label
         folder.mkdir(parents=True)
         for number in range(5):
             Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(folder / f"{number}.png")
-    residua.save(model("abcdef"), tmp_path / "model.safetensors")
-    residua.save(model("fedcba", stem_width=3), tmp_path / "other.safetensors")
+    residua.save(model("abcdef"), top / "model.safetensors")
+    residua.save(model("fedcba", stem_width=3), top / "other.safetensors")
+    return top
 
 
-@dataclass(frozen=True)
-class Done:
-    code: int
-    stdout: str
-    stderr: str
-
-
-class Command(Protocol):
-    def __call__(self, *words: str | Path) -> Done: ...
+@pytest.fixture(autouse=True)
+def _own_folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, to be written to."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command in this process, which has everything loaded."""
-
-    def call(*words: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["residua", "evaluate", *map(str, words), "--device", "cpu"])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert isinstance(stopped.value.code, int)
-        return Done(stopped.value.code, *capsys.readouterr())
-
-    return call
+def run(run: Command) -> Command:
+    """Evaluate, on the CPU."""
+    return lambda *words: run("evaluate", *words, "--device", "cpu")
 
 
 def test_a_table_says_how_good_the_model_is(run: Command) -> None:
@@ -155,12 +143,32 @@ def test_where_no_temperature_fits_none_is_stored_and_the_rest_is_said(run: Comm
     assert inspect("model.safetensors").temperature is None
 
 
-def test_a_temperature_of_training_pictures_is_not_stored(run: Command) -> None:
+@pytest.mark.parametrize("part", ["train", "all"])
+def test_a_temperature_of_training_pictures_is_not_stored(run: Command, part: str) -> None:
     write_split(Path("split.csv"), split(open_data("photos"), val=0.4))
-    done = run("model.safetensors", "photos", "--part", "train", "--store-temperature")
+    done = run("model.safetensors", "photos", "--part", part, "--store-temperature")
     assert (done.code, done.stdout) == (2, "")
-    assert "over-confident" in done.stderr
+    assert "18 of these pictures are for training" in done.stderr
     assert inspect("model.safetensors").temperature is None
+
+
+def test_pictures_that_the_model_learned_from_are_counted_in_words(run: Command) -> None:
+    write_split(Path("split.csv"), split(open_data("photos"), val=0.4))
+    said = run("model.safetensors", "photos", "--part", "all").stdout
+    assert "18 of them are training pictures" in " ".join(said.split())
+    assert "training pictures" not in run("model.safetensors", "photos").stdout
+    found = [run("model.safetensors", "photos", "--json", *words) for words in (["--part", "all"], [])]
+    assert [json.loads(each.stdout)["learned"] for each in found] == [18, 0]
+
+
+def test_of_a_folder_the_model_in_it_is_named(run: Command) -> None:
+    Path("run").mkdir()
+    done = run("run", "photos")
+    assert (done.code, done.stderr) == (2, "residua: run is a folder: name a model file.\n")
+    shutil.copy("model.safetensors", "run/last.safetensors")
+    shutil.copy("model.safetensors", "run/best.safetensors")
+    done = run("run", "nowhere")  # before the data is looked at
+    assert (done.code, done.stderr) == (2, "residua: run is a folder: name run/best.safetensors.\n")
 
 
 def test_two_models_are_compared(run: Command) -> None:
@@ -169,7 +177,7 @@ def test_two_models_are_compared(run: Command) -> None:
     assert [each["samples"] for each in said["models"]] == [30, 30]
     first, second = said["models"]
     assert said["comparison"]["difference"] == pytest.approx(second["top1"] - first["top1"])
-    assert said["comparison"]["test"] == "McNemar's exact test"
+    assert said["comparison"]["test"] == "McNemar's mid-p test"
     table = run("model.safetensors", "other.safetensors", "photos")
     assert (table.code, table.stderr) == (0, "")
     assert said["comparison"]["sentence"] in table.stdout
@@ -216,3 +224,26 @@ def test_the_table_fits_a_terminal_even_of_very_many_classes(width: int) -> None
     text = " ".join(" ".join(lines).split())
     assert "better ones are not shown: --json has all of them" in text
     assert "classes have no picture" in text
+
+
+def test_nothing_that_is_read_is_written_over(run: Command) -> None:
+    Path("map.csv").write_text("folder,class\n")
+    before = Path("model.safetensors").read_bytes()
+    for words in (("--csv", "model.safetensors"), ("--csv", "map.csv", "--class-map", "map.csv")):
+        done = run("model.safetensors", "photos", *words)
+        assert done.code == 2 and f"{words[1]} is read, so it cannot be written" in done.stderr
+    assert Path("model.safetensors").read_bytes() == before
+
+
+def test_pipes_are_no_files(run: Command) -> None:
+    os.mkfifo("pipe")
+    for words in (("--csv", "pipe"), ("--split", "pipe"), ("--class-map", "pipe")):
+        done = run("model.safetensors", "photos", *words)
+        assert done.code == 2 and "a device or a pipe" in done.stderr
+    assert Path("pipe").is_fifo()
+
+
+def test_one_picture_is_enough(run: Command) -> None:
+    Path("one.csv").write_text(f"path,label\n{next(Path('photos').glob('*/*.png'))},a\n")
+    said = json.loads(run("model.safetensors", "one.csv", "--json").stdout)
+    assert (said["samples"], said["part"]) == (1, "all")

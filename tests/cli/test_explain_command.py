@@ -1,10 +1,7 @@
-"""The command that explains as a user runs it: a picture is written, and nothing is overwritten."""
+"""The command that explains as a user runs it: a picture is written, and nothing else."""
 
 import json
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pytest
@@ -12,24 +9,12 @@ import torch
 from PIL import Image
 
 import residua
-from residua.cli import main
+from cli.commands import Command
 from residua.weights.metadata import ClassEntry, Preprocessing
 
 
-@dataclass(frozen=True)
-class Done:
-    code: int
-    stdout: str
-    stderr: str
-
-
-class Run(Protocol):
-    def __call__(self, *words: str | Path) -> Done: ...
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """The command in this process, in a folder with a model and a photo."""
+@pytest.fixture(autouse=True)
+def _model_and_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     network = residua.create("tiny_resnet", num_classes=3)
     classes = [ClassEntry(id=f"n{place}", name=name) for place, name in enumerate(("cat", "a\x1b[2J", "dog"))]
@@ -39,19 +24,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
 
-    def call(*words: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["residua", "explain", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert isinstance(stopped.value.code, int)
-        return Done(stopped.value.code, *capsys.readouterr())
 
-    return call
-
-
-def test_a_picture_is_written_beside_nothing_else(run: Run, tmp_path: Path) -> None:
+def test_a_picture_is_written_beside_nothing_else(run: Command, tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
-    done = run("model.safetensors", "photo.png")
+    done = run("explain", "model.safetensors", "photo.png")
     assert done.code == 0 and done.stderr == "" and "\x1b" not in done.stdout
     assert done.stdout.count("%") == 3 and done.stdout.endswith("is drawn in photo-explained.png\n")
     assert set(tmp_path.iterdir()) - before == {tmp_path / "photo-explained.png"}
@@ -59,8 +35,8 @@ def test_a_picture_is_written_beside_nothing_else(run: Run, tmp_path: Path) -> N
         assert picture.format == "PNG" and picture.width > 2 * 30 * 16
 
 
-def test_json_says_all(run: Run) -> None:
-    done = run("model.safetensors", "photo.png", "-o", "out.png", "--label", "dog", "--json")
+def test_json_says_all(run: Command) -> None:
+    done = run("explain", "model.safetensors", "photo.png", "-o", "out.png", "--label", "dog", "--json")
     found = json.loads(done.stdout)
     assert found["path"] == "photo.png" and found["out"] == "out.png" and Path("out.png").is_file()
     assert found["explained"]["label"] == "dog" and found["explained"] in found["top"]
@@ -71,20 +47,21 @@ def test_json_says_all(run: Run) -> None:
     )
 
 
-def test_a_class_is_named_by_its_id_too(run: Run) -> None:
-    assert (
-        json.loads(run("model.safetensors", "photo.png", "--label", "n0", "--json").stdout)["explained"]["id"]
-        == "n0"
-    )
+def test_a_class_is_named_by_its_id_too(run: Command) -> None:
+    done = run("explain", "model.safetensors", "photo.png", "--label", "n0", "--json")
+    assert json.loads(done.stdout)["explained"]["id"] == "n0"
 
 
-def test_nothing_is_overwritten_unasked(run: Run) -> None:
-    Path("photo-explained.png").write_text("mine")
-    done = run("model.safetensors", "photo.png")
-    assert done.code == 2 and "photo-explained.png exists" in done.stderr
-    assert Path("photo-explained.png").read_text() == "mine"
-    assert run("model.safetensors", "photo.png", "--overwrite").code == 0
-    assert Path("photo-explained.png").read_bytes().startswith(b"\x89PNG")
+def test_it_is_made_anew_but_never_in_the_place_of_the_picture(run: Command) -> None:
+    for label in ("dog", "cat"):
+        assert run("explain", "model.safetensors", "photo.png", "--label", label).code == 0
+    drawn = Path("photo-explained.png").read_bytes()
+    assert run("explain", "model.safetensors", "photo.png", "--label", "cat", "-o", "cat.png").code == 0
+    assert drawn == Path("cat.png").read_bytes()
+    photo = Path("photo.png").read_bytes()
+    done = run("explain", "model.safetensors", "photo.png", "-o", "./photo.png")
+    assert done.code == 2 and "photo.png is read, so it cannot be written: name another" in done.stderr
+    assert Path("photo.png").read_bytes() == photo
 
 
 @pytest.mark.parametrize(
@@ -97,8 +74,10 @@ def test_nothing_is_overwritten_unasked(run: Run) -> None:
         (["model.safetensors"], "'model.safetensors' cannot be read: it is no JPEG"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(words: list[str], sentence: str, run: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_is_one_sentence(
+    words: list[str], sentence: str, run: Command, tmp_path: Path
+) -> None:
     before = set(tmp_path.iterdir())
-    done = run("model.safetensors", *words)
+    done = run("explain", "model.safetensors", *words)
     assert done.code == 2 and sentence in done.stderr and done.stderr.count("\n") == 1
     assert set(tmp_path.iterdir()) == before

@@ -10,9 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ import torch
 from PIL import Image
 
 import residua
-from residua.cli import main, predictions
+from cli.commands import Command
 from residua.cli.names import names_from
 from residua.data.sources.table import read_rows
 from residua.errors import UserError
@@ -54,39 +53,17 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class Done:
-    code: int
-    stdout: str
-    stderr: str
-
-
-class Run(Protocol):
-    def __call__(self, *words: str | Path) -> Done: ...
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> Run:
-    """The command in this process, which has everything loaded."""
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-    def call(*words: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["residua", "predict", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert isinstance(stopped.value.code, int)
-        out, err = (each.decode("utf-8", "surrogateescape") for each in capsysbinary.readouterr())
-        return Done(stopped.value.code, out, err)
-
-    return call
 
 
 def objects(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_json_has_a_line_for_each_file(run: Run, model: Path, photos: Path) -> None:
-    done = run(model, photos, "--json", "--top", "2")
+def test_json_has_a_line_for_each_file(run: Command, model: Path, photos: Path) -> None:
+    done = run("predict", model, photos, "--json", "--top", "2")
     found = objects(done.stdout)
     assert [line["path"] for line in found] == [
         str(photos / name) for name in ("0.png", "1.png", "2.png", "bad.jpg")
@@ -98,33 +75,35 @@ def test_json_has_a_line_for_each_file(run: Run, model: Path, photos: Path) -> N
     assert (
         "residua: 1 of 4 files cannot be read:\n" in done.stderr and "bad.jpg: it is no JPEG" in done.stderr
     )
-    assert len(objects(run(model, photos / "0.png", "--json").stdout)[0]["top"]) == 3
+    assert len(objects(run("predict", model, photos / "0.png", "--json").stdout)[0]["top"]) == 3
 
 
-def test_the_table_and_the_code_of_good_files(run: Run, model: Path, photos: Path) -> None:
-    done = run(model, photos / "2.png", photos / "0.png", "--top", "2")
+def test_the_table_and_the_code_of_good_files(run: Command, model: Path, photos: Path) -> None:
+    done = run("predict", model, photos / "2.png", photos / "0.png", "--top", "2")
     lines = done.stdout.splitlines()
     assert done.code == 0 and done.stderr == "" and len(lines) == 3
     assert lines[0].split() == ["class", "file"] and "%" in lines[1]
     assert str(photos / "2.png") in lines[1] and str(photos / "0.png") in lines[2] and lines[2].endswith("%)")
 
 
-def test_every_class_and_name_is_safe_in_the_table(run: Run, model: Path, photos: Path) -> None:
+def test_every_class_and_name_is_safe_in_the_table(run: Command, model: Path, photos: Path) -> None:
     for name in EVIL:
         shutil.copy(photos / "0.png", photos / name)
-    done = run(model, photos, "--top", "3")
+    done = run("predict", model, photos, "--top", "3")
     assert done.stdout.count("\n") == 1 + 4 + len(EVIL)
     assert (
         "\x1b" not in done.stdout + done.stderr and "\\x1b[31m" in done.stdout and "\\xff.png" in done.stdout
     )
 
 
-def test_names_of_any_bytes_survive_csv_and_json(run: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+def test_names_of_any_bytes_survive_csv_and_json(
+    run: Command, model: Path, photos: Path, tmp_path: Path
+) -> None:
     for name in EVIL:
         shutil.copy(photos / "0.png", photos / name)
     paths = {os.fspath(path) for path in photos.iterdir()}
-    assert {line["path"] for line in objects(run(model, photos, "--json").stdout)} == paths
-    done = run(model, photos, "--csv", "--top=2")
+    assert {line["path"] for line in objects(run("predict", model, photos, "--json").stdout)} == paths
+    done = run("predict", model, photos, "--csv", "--top=2")
     table = tmp_path / "table.csv"
     table.write_bytes(done.stdout.encode("utf-8", "surrogateescape"))
     columns = ("path", "label", "id", "probability", "label_2", "id_2", "probability_2", "error")
@@ -138,8 +117,16 @@ def test_names_of_any_bytes_survive_csv_and_json(run: Run, model: Path, photos: 
     assert not [cell for cell in cells if cell.startswith("=")]  # no spreadsheet runs it
 
 
-def test_half_a_character_in_a_class_ends_nothing() -> None:
-    assert predictions._encoded("\ud800") == b"\xed\xa0\x80" and predictions._encoded("\udcff") == b"\xff"
+def test_half_a_character_in_a_class_ends_nothing(
+    run: Command, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    loaded = load(model)
+    odd = [ClassEntry(id=f"n{place}", name="\ud800") for place in range(3)]
+    file = residua.save(
+        loaded.network, tmp_path / "odd.safetensors", classes=odd, preprocessing=loaded.preprocessing
+    )
+    assert run("predict", file, photos / "0.png", "--csv").code == 0
+    assert json.loads(run("predict", file, photos / "0.png", "--json").stdout)["label"] == "\ud800"
 
 
 @pytest.mark.parametrize(
@@ -154,43 +141,48 @@ def test_half_a_character_in_a_class_ends_nothing() -> None:
     ],
 )
 def test_what_cannot_be_is_one_sentence(
-    words: list[str], sentence: str, run: Run, model: Path, tmp_path: Path
+    words: list[str], sentence: str, run: Command, model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
-    done = run(*(str(model) if word == "MODEL" else word for word in words))
+    done = run("predict", *(str(model) if word == "MODEL" else word for word in words))
     assert done.code == 2 and sentence in done.stderr and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
 
 
-def test_bad_files_are_counted_where_they_are_too_many_to_name(run: Run, model: Path, tmp_path: Path) -> None:
+def test_bad_files_are_counted_where_they_are_too_many_to_name(
+    run: Command, model: Path, tmp_path: Path
+) -> None:
     missing = [tmp_path / f"{number}.png" for number in range(103)]
-    done = run(model, *missing, "--json")
+    done = run("predict", model, *missing, "--json")
     assert done.code == 1 and len(objects(done.stdout)) == 103
     assert done.stderr.count("no such file") == 100 and done.stderr.endswith("  and 3 more\n")
 
 
-def through_pipe(content: bytes, separator: bytes = b"\n") -> list[str | None]:
+def through_pipe(content: bytes, separator: bytes = b"\n") -> list[list[str]]:
     reading, writing = os.pipe()
     try:
         os.write(writing, content)
         os.close(writing)
-        return list(names_from(reading, separator))
+        return list(map(list, names_from(reading, separator)))
     finally:
         os.close(reading)
 
 
 def test_names_are_read_from_a_pipe() -> None:
-    assert through_pipe(b"a b\n\n\xff\r\nlast") == ["a b", os.fsdecode(b"\xff\r"), "last"]
-    assert through_pipe(b"a\nb\0c", b"\0") == ["a\nb", "c"]
+    assert through_pipe(b"a b\n\n\xff\r\nlast") == [["a b", os.fsdecode(b"\xff\r"), "last"]]
+    assert through_pipe(b"a\nb\0c", b"\0") == [["a\nb", "c"]]
     assert through_pipe(b"") == []
+
+
+def test_a_stretch_ends_where_the_next_name_is_not_there_yet() -> None:
     reading, writing = os.pipe()
-    names = names_from(reading)
-    assert next(names) is None  # nothing is there yet
-    os.write(writing, b"one\ntw")
-    assert next(names) == "one" and next(names) is None
-    os.write(writing, b"o\n")
+    stretches = names_from(reading)
+    assert list(next(stretches)) == []  # nothing is there yet
+    os.write(writing, b"one\ntwo\nth")
+    assert list(next(stretches)) == ["one", "two"]
+    os.write(writing, b"ree\n")
     os.close(writing)
-    assert list(names) == ["two"]
+    assert [list(stretch) for stretch in stretches] == [["three"]]
     os.close(reading)
 
 
@@ -198,7 +190,7 @@ def test_an_endless_line_is_refused() -> None:
     handle = os.open("/dev/zero", os.O_RDONLY)
     try:
         with pytest.raises(UserError, match="more than a million bytes"):
-            list(names_from(handle))
+            list(map(list, names_from(handle)))
     finally:
         os.close(handle)
 

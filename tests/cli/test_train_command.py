@@ -4,9 +4,8 @@ import io
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 import residua
-from residua.cli import main
+from cli.commands import Command
 from residua.cli.training_progress import Live
 from residua.data.sources.digits import write_folder
 from residua.training.keeping.run import Run
@@ -35,31 +34,6 @@ WORDS = [word for name, value in QUICK.items() for word in ("--set", f"{name}={v
 def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    stdout: str
-    stderr: str
-
-
-class Command(Protocol):
-    def __call__(self, *words: str | Path) -> Done: ...
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command in this process, which has everything loaded."""
-
-    def call(*words: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["residua", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert isinstance(stopped.value.code, int)
-        return Done(stopped.value.code, *capsys.readouterr())
-
-    return call
 
 
 def test_choices_and_passes_on_one_stream_the_summary_on_the_other(run: Command) -> None:

@@ -15,14 +15,15 @@ import pytest
 import residua
 from data.trouble import BAD, GOOD, TRAITS, picture, unruly, write_trouble
 from residua.data.checking import checked as checking
-from residua.data.checking.checked import Checked, check, usable, write_bad_images
+from residua.data.checking.checked import Checked, check, readable, usable, write_bad_images
 from residua.data.checking.examining import examine_apart
-from residua.data.checking.findings import exit_code, findings, verdict, visible
+from residua.data.checking.findings import exit_code, findings, verdict
 from residua.data.checking.overview import Overview, as_json, overview
 from residua.data.dataset import Data, Pictures, Places, Skipped
 from residua.data.pictures import Arrays
 from residua.data.sources.table import read_rows
 from residua.errors import UserError
+from residua.text import visible
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +125,16 @@ def test_a_class_whose_pictures_are_all_bad_is_too_few_classes() -> None:
     checked = check(unruly("", "raise", "", "raise"))
     with pytest.raises(UserError, match="two classes"):
         usable(checked, max_bad=1)
+
+
+def test_one_class_can_be_read_but_is_no_data_to_train_on() -> None:
+    checked = check(arrays([0]))
+    assert len(readable(checked)) == 1
+    found = overview(checked)
+    assert (found.training, exit_code(found)) == (None, 2)
+    assert verdict(found) == (
+        "'made up' has one class only, 'class 0': a classifier needs at least two classes."
+    )
 
 
 @pytest.mark.parametrize("word", ["crash", "exit", "raise"])

@@ -14,10 +14,10 @@ from PIL import Image
 
 from data.trouble import BAD, TRAITS, picture, write_trouble
 from residua.data.checking.checked import check
-from residua.data.checking.findings import visible
 from residua.data.checking.overview import overview
 from residua.data.checking.report import BESIDE, ROWS, write_report
 from residua.errors import UserError
+from residua.text import visible
 
 EVIL = os.fsdecode(b'\xff<script>alert(1)<_script>"><img src=x onerror=alert(2)>{{7*7}}\n=cmd.png')
 

@@ -1,6 +1,7 @@
 """Tables: what is read, what is refused, and that any name survives."""
 
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,6 +66,11 @@ def test_splits_groups_and_further_columns_in_any_order(tmp_path: Path) -> None:
     assert data.groups == ["g1", "", "g2", ""]
 
 
+def test_a_table_may_have_one_picture(tmp_path: Path) -> None:
+    data = opened(tmp_path, "path,label\n1.jpg,a\n")
+    assert (list(data.names), data.classes) == (["1.jpg"], ("a",))
+
+
 def test_a_table_of_excel_has_a_mark_and_carriage_returns(tmp_path: Path) -> None:
     data = opened(tmp_path, b"\xef\xbb\xbfpath,label\r\n1.jpg,a\r\n2.jpg,b\r\n")
     assert list(data.names) == ["1.jpg", "2.jpg"]
@@ -115,7 +121,6 @@ def test_a_link_followed_by_dots_leads_nowhere_else(tmp_path: Path) -> None:
         ("path,label,split\n1.jpg,a,train\n2.jpg,b,tset\n", "did you mean test"),
         ("path,label,split\n1.jpg,a,train\n2.jpg,b,\n", "row 3 of "),
         ("path,label,split\n1.jpg,a,train\n2.jpg,b,train\n3.jpg,c,val\n", "unknown class in 'photos.csv'"),
-        ("path,label\n1.jpg,a\n2.jpg,a\n", "one class only, 'a'"),
         ('path,label\n"1.jpg,a\n', "is no CSV"),
         ('path,label\n"1"x,a\n', "is no CSV"),
         (f'path,label\n"{"x" * 200_000}",a\n', "is no CSV"),
@@ -125,6 +130,12 @@ def test_a_link_followed_by_dots_leads_nowhere_else(tmp_path: Path) -> None:
 )
 def test_faults_are_one_sentence(tmp_path: Path, text: str | bytes, fault: str) -> None:
     assert fault in refused(tmp_path, text)
+
+
+def test_a_pipe_is_no_table(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe' cannot be read: it is a device or a pipe, not a file"):
+        list(read_rows(tmp_path / "pipe", ("path",)))
 
 
 def test_a_table_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import residua
 from residua.data.sources.table import write_table
 from residua.judging.evaluation import Evaluation
 from residua.judging.figures.calibration import calibrated
-from residua.judging.figures.mistakes import label_errors, likely_label_errors, worst_mistakes
 from residua.judging.figures.outcomes import empty_outcomes, fill
 from residua.judging.figures.temperature import Kept
 from residua.nets.zoo import spec
@@ -45,9 +44,6 @@ def judged(
         views_are="one view",
         outcomes=outcomes,
         calibration=calibrated(outcomes, kept, 1.0),
-        mistakes=worst_mistakes(outcomes, 20),
-        label_errors=label_errors(outcomes, 20),
-        label_error_count=len(likely_label_errors(outcomes)),
     )
 
 

@@ -1,5 +1,6 @@
 """Calibration: errors held against their definition, the temperature against scipy's minimiser."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,19 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 import residua
-from judging.small import model, outcomes
+from judging.small import model, outcomes, pictures
 from residua.errors import UserError
-from residua.judging.figures.calibration import BINS, calibrated, error, largest_error, reliability
-from residua.judging.figures.temperature import Kept, check_storable, store_temperature
+from residua.judging.evaluation import evaluate
+from residua.judging.figures.calibration import (
+    BINS,
+    Calibration,
+    calibrated,
+    error,
+    largest_error,
+    reliability,
+)
+from residua.judging.figures.temperature import Kept
+from residua.judging.storing import store_temperature
 from residua.weights.modelfile import inspect
 
 
@@ -113,12 +123,43 @@ def test_what_is_kept_is_bounded_and_evenly_chosen(count: int, batch: int, rows:
     assert found.every == 1 or rows < count
 
 
+@pytest.mark.parametrize("sharpness", [0.02, 0.2, 3.0, 50.0])
+def test_the_temperature_is_found_in_few_steps(sharpness: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, labels = answered(sharpness)
+    steps = counted(monkeypatch)
+    assert kept(logits, labels).best_temperature() == pytest.approx(sharpness, rel=0.3)
+    assert len(steps) < 20
+
+
+@pytest.mark.parametrize("scale", [0.001, 1.0, 50.0, 1000.0])  # of the last, every probability is 0 or 1
+def test_that_there_is_none_is_seen_at_once(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = counted(monkeypatch)
+    labels = np.array([0, 1, 2])
+    assert kept(scale * torch.eye(4)[labels], labels).best_temperature() is None
+    assert kept(-scale * torch.eye(4)[labels], labels).best_temperature() is None
+    assert kept(torch.zeros(3, 4), labels).best_temperature() is None
+    assert len(steps) < 10
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every place at which the slope is asked for."""
+    steps: list[float] = []
+    slope = Kept._slope
+
+    def watched(self: Kept, sharpness: float) -> tuple[float, float]:
+        steps.append(sharpness)
+        return slope(self, sharpness)
+
+    monkeypatch.setattr(Kept, "_slope", watched)
+    return steps
+
+
 def test_a_stored_temperature_changes_nothing_but_itself(tmp_path: Path) -> None:
     path = residua.save(model(), tmp_path / "model.safetensors")
     before, stated = residua.load(path), inspect(path)
-    store_temperature(path, 2.5)
+    best = store_temperature(path, replace(evaluate(path, pictures(5)), calibration=fitted(2.5)))
     after = residua.load(path)
-    assert after.metadata.temperature == 2.5
+    assert after.metadata.temperature == best == 2.5
     assert {**vars(inspect(path)), "temperature": None} == vars(stated)
     for name, tensor in before.network.state_dict().items():
         assert torch.equal(tensor, after.network.state_dict()[name]), name
@@ -127,10 +168,25 @@ def test_a_stored_temperature_changes_nothing_but_itself(tmp_path: Path) -> None
     assert after.predict(pixels).probability < before.predict(pixels).probability
 
 
+def fitted(best: float | None) -> Calibration:
+    """A calibration that has found this temperature."""
+    logits, labels = answered(2.0, 50)
+    return replace(calibrated(outcomes(logits, labels), kept(logits, labels), 1.0), best_temperature=best)
+
+
 @pytest.mark.parametrize(
-    ("part", "views", "said"), [("train", "one", "learned from"), ("val", "flip", "views")]
+    ("changes", "said"),
+    [
+        ({"learned": 3}, "3 of these pictures are for training"),
+        ({"views": "flip"}, "one view"),
+        ({"calibration": fitted(None)}, "none suits"),
+    ],
 )
-def test_a_temperature_that_would_not_hold_is_not_stored(part: str, views: str, said: str) -> None:
+def test_a_temperature_that_would_not_hold_is_not_stored(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    path = residua.save(model(), tmp_path / "model.safetensors")
+    found = replace(evaluate(path, pictures(5)), **{"calibration": fitted(2.5)} | changes)
     with pytest.raises(UserError, match=said):
-        check_storable(part, views)
-    check_storable("val", "one")
+        store_temperature(path, found)
+    assert inspect(path).temperature is None

@@ -2,8 +2,12 @@
 
 import csv
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +19,10 @@ import residua
 from judging.small import GRAY, model, outcomes, pictures
 from residua.data.dataset import Data
 from residua.errors import UserError
-from residua.judging.comparison import compare
+from residua.judging.comparison import Comparison, compare
 from residua.judging.evaluation import Evaluation, evaluate
 from residua.judging.model import Model
+from residua.judging.showing.samples import choose_samples
 from residua.weights.preprocessing import preprocess
 
 CLASSES = "abcdefg"
@@ -76,7 +81,7 @@ def test_data_of_few_of_the_classes_is_judged() -> None:
 def test_an_unknown_class_is_an_error_that_names_the_nearest(tmp_path: Path) -> None:
     judged = model(["daisy", "tulip"])
     data = pictures(4, ["daisy", "tulips"])
-    with pytest.raises(UserError, match=r"'tulips'.*Nearest to 'tulips' is 'tulip'"):
+    with pytest.raises(UserError, match=r"'tulips' \(did you mean 'tulip'\?\)"):
         evaluate(judged, data)
     mapped = evaluate(judged, data, class_map={"tulips": "tulip"})
     assert [row.support for row in mapped.per_class] == [2, 2]
@@ -122,11 +127,21 @@ def test_a_model_is_left_as_it_was() -> None:
         ({"workers": -1}, "workers"),
         ({"device": "tpu"}, "device"),
         ({"part": "val"}, "no pictures in val"),
+        ({"root": "."}, "root='.' is not valid: the pictures are chosen already"),
+        ({"max_bad": 7}, "max_bad=7"),
     ],
 )
 def test_what_is_not_valid_is_said(options: dict[str, object], said: str) -> None:
     with pytest.raises(UserError, match=said):
         evaluate(model(), pictures(4), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "options", [{"part": "nonsense"}, {"split": "nowhere"}, {"root": "."}, {"max_bad": 7}]
+)
+def test_what_would_choose_pictures_is_refused_where_they_are_chosen(options: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=f"{next(iter(options))}=.* chosen already"):
+        evaluate(model(), choose_samples(pictures(4)), **options)
 
 
 def test_a_model_that_nobody_can_show_pictures_is_refused() -> None:
@@ -225,9 +240,48 @@ def test_models_are_compared_picture_by_picture() -> None:
     assert found.interval[0] > 0
     turned = compare(second, first)
     assert turned.sentence.startswith("The first model is better by 27.50 points")
-    assert compare(first, first).p == 1.0
+    assert compare(first, first).p == compare(first, first).mid_p == 1.0
     assert compare(first, first).sentence.startswith("No real difference was found: +0.00 points")
-    assert json.loads(json.dumps(found.as_json()))["is_real"] is True
+    said = json.loads(json.dumps(found.as_json()))
+    assert (said["is_real"], said["samples"], said["difference"]) == (True, 40, found.difference)
+    assert said["p"] == pytest.approx(0.00342, rel=0.01) and said["mid_p"] < said["p"]
+
+
+def test_few_pictures_are_enough_where_all_say_the_same() -> None:
+    found = Comparison(40, 0, 5, 5)
+    assert found.p == 0.0625 and found.is_real
+    assert found.sentence.startswith(
+        "The second model is better by 10.00 points (95%: +0.53 to +20.77 points, mid-p = 0.031"
+    )
+
+
+def tables(count: int) -> Iterator[Comparison]:
+    """Every way in which two models can be right and wrong of so many pictures."""
+    for first, second in product(range(count + 1), repeat=2):
+        for both in range(count + 1 - first - second):
+            yield Comparison(both, first, second, count - both - first - second)
+
+
+@pytest.mark.parametrize(("count", "doubtful"), [(5, 0.15), (12, 0.06), (20, 0.04)])
+def test_a_comparison_never_contradicts_its_figures(count: int, doubtful: float) -> None:
+    number, edges, every = r"(-|\+)?\d+(\.\d+)?(e-\d+)?", 0, 0
+    for found in tables(count):
+        figures = re.search(
+            rf"95%: (?P<low>{number}) to (?P<high>{number}) .* (?P<p>{number})\)", found.sentence
+        )
+        assert figures, found.sentence
+        low, high, p = (float(figures[name]) for name in ("low", "high", "p"))
+        excluded, rare = low > 0 or high < 0, p < 0.05
+        assert found.is_real == (excluded and rare)
+        opening = (
+            "No real difference"
+            if not excluded and not rare
+            else f"The {'second' if found.difference > 0 else 'first'} model"
+        )
+        assert found.sentence.startswith(opening), found.sentence
+        assert ("on the edge" in found.sentence) == (excluded != rare)
+        edges, every = edges + (excluded != rare), every + 1
+    assert edges < doubtful * every
 
 
 def test_models_judged_by_different_pictures_are_not_compared() -> None:

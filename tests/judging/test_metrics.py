@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
+from torch import Tensor
 
 from judging.small import outcomes
+from residua.judging.figures import ranking
 from residua.judging.figures.metrics import DENSE, Counts, confusion_table, largest_confusions
 from residua.judging.figures.ranking import ranked
 from residua.judging.figures.scores import Tally
@@ -74,7 +76,7 @@ def test_confusions_are_listed_most_often_first() -> None:
     assert [(each.label, each.predicted, each.count) for each in found] == [("a", "b", 2), ("b", "a", 1)]
 
 
-@given(st.integers(1, 12), st.integers(0, 2**32), st.sampled_from([1, 2, 5, 50]))
+@given(st.integers(1, 40), st.integers(0, 2**32), st.sampled_from([1, 2, 5, 50, 1000]))
 def test_of_equal_scores_the_lowest_class_comes_first(classes: int, seed: int, levels: int) -> None:
     """Few levels make many ties; one makes every class equal."""
     logits = np.random.default_rng(seed).integers(0, levels, (9, classes)).astype(np.float32)
@@ -82,6 +84,21 @@ def test_of_equal_scores_the_lowest_class_comes_first(classes: int, seed: int, l
     best = ranked(torch.from_numpy(logits))
     np.testing.assert_array_equal(best.numpy(), expected)
     np.testing.assert_array_equal(best[:, 0].numpy(), logits.argmax(1))
+
+
+def test_only_rows_of_doubtful_order_are_sorted_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes, whole = [], ranking._sorted
+
+    def watched(logits: Tensor) -> Tensor:
+        shapes.append(tuple(logits.shape))
+        return whole(logits)
+
+    monkeypatch.setattr(ranking, "_sorted", watched)
+    logits = torch.randn(64, 1000)
+    logits[3], logits[9, 500:] = 0, torch.nan
+    best = ranked(logits)
+    assert shapes == [(64, 6), (2, 1000)]
+    assert (best[3].tolist(), best[9].tolist()) == ([0, 1, 2, 3, 4], [500, 501, 502, 503, 504])
 
 
 @settings(max_examples=40)

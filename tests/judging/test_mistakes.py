@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judging.small import outcomes
-from residua.judging.figures.mistakes import label_errors, likely_label_errors, worst_mistakes
+from residua.judging.figures.mistakes import described, likely_label_errors, worst_mistakes
 
 
 def test_the_worst_mistakes_are_the_wrong_ones_of_the_largest_loss() -> None:
@@ -14,7 +14,7 @@ def test_the_worst_mistakes_are_the_wrong_ones_of_the_largest_loss() -> None:
     found = worst_mistakes(outcomes(logits, [0, 1, 0, 1, 1]), 3)
     assert [each.path for each in found] == ["3.png", "4.png", "2.png"]
     worst = found[0]
-    assert (worst.label, worst.predicted, worst.place) == ("class 1", "class 0", 3)
+    assert (worst.label, worst.predicted) == ("class 1", "class 0")
     assert np.isclose(worst.probability + worst.own, 1)
     assert np.isclose(worst.loss, -np.log(worst.own), rtol=1e-4)
     assert worst_mistakes(outcomes(logits, [0, 1, 0, 1, 1]), 0) == ()
@@ -31,7 +31,8 @@ def test_labels_that_were_changed_are_found() -> None:
     assert len(found) > 0
     assert set(found.tolist()) <= set(changed.tolist())
     assert len(found) >= 12
-    assert [each.place for each in label_errors(outcomes(logits, labels), 3)] == found[:3].tolist()
+    first = described(outcomes(logits, labels), found[:3])
+    assert [each.path for each in first] == [f"{place}.png" for place in found[:3]]
 
 
 @given(st.integers(1, 40), st.integers(2, 6), st.integers(0, 2**32))

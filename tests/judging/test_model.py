@@ -1,15 +1,21 @@
 """A model says what pictures show, with every kind of picture that there is in memory."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import residua
+from judging.small import outcomes, pictures
 from residua import UserError
-from residua.judging.model import Model, Prediction
+from residua.judging.model import Model
+from residua.judging.predicting.prediction import Prediction
+from residua.weights.conversion import Asked, convert
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
 
 PREPROCESSING = Preprocessing(size=8, resize=9, rule="letterbox", interpolation="bicubic")
@@ -76,15 +82,63 @@ def test_of_equal_classes_the_first_is_named(model: Model) -> None:
     assert [guess.label for guess in found.top] == list(NAMES)
 
 
-def test_what_is_unknown_refuses_photos_but_not_tensors(model: Model, tmp_path: Path) -> None:
+def rigged(model: Model, temperature: float) -> Model:
+    """The same with the identity for a network: what goes in are logits."""
+    spec = dataclasses.replace(model.network.spec, num_classes=7, in_channels=7)
+    network: Any = torch.nn.Flatten()
+    network.spec, network.weight = spec, torch.nn.Parameter(torch.zeros(1))
+    return Model(network, Metadata(spec=spec, temperature=temperature))
+
+
+def test_classes_are_ranked_by_what_the_network_said(model: Model) -> None:
+    """Not by probabilities, of which a cold temperature makes many 0."""
+    logits = torch.tensor([0, 200, 0.1, 50, 60, 3, 70]).view(7, 1, 1)
+    found: Any = rigged(model, 0.01).predict(logits)
+    assert [guess.id for guess in found.top] == ["1", "6", "4", "3", "5"]
+
+
+NUMBERS = st.one_of(st.floats(-1e3, 1e3, width=32), st.sampled_from([0.0, 1.0, -1.0]))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(NUMBERS, min_size=7, max_size=7), min_size=1, max_size=4), st.floats(0.01, 100))
+def test_prediction_and_evaluation_say_the_same(
+    model: Model, rows: list[list[float]], temperature: float
+) -> None:
+    logits = torch.tensor(rows)
+    judged = outcomes(logits, [0] * len(rows), temperature=temperature)
+    predicted: Any = rigged(model, temperature).predict(logits[:, :, None, None])
+    for place, found in enumerate(predicted):
+        assert [int(guess.id) for guess in found.top] == judged.guesses[place].tolist()
+        chances = [guess.probability for guess in found.top]
+        assert chances == pytest.approx(judged.chances[place].tolist(), abs=1e-6)
+
+
+def test_without_preprocessing_photos_are_refused_but_not_tensors(model: Model, tmp_path: Path) -> None:
     spec, pixels = model.network.spec, torch.zeros(3, 8, 8, dtype=torch.uint8)
+    unknown = Model(model.network, Metadata(spec=spec))
     for photo in (pixels, tmp_path, "photo.jpg", iter(["photo.jpg"])):
-        with pytest.raises(UserError, match="nobody said how this model's input was preprocessed"):
-            Model(model.network, Metadata(spec=spec)).predict(photo)
-        with pytest.raises(UserError, match="nobody said what this model's classes are called"):
-            Model(model.network, Metadata(spec=spec, preprocessing=PREPROCESSING)).predict(photo)
-    found = Model(model.network, Metadata(spec=spec)).predict(torch.zeros(3, 8, 8))
-    assert isinstance(found, Prediction) and found.label == found.id and found.id.isdigit()
+        with pytest.raises(UserError, match="nobody said how its input was preprocessed"):
+            unknown.predict(photo)
+    assert isinstance(unknown.predict(torch.zeros(3, 8, 8)), Prediction)
+
+
+def test_classes_without_names_are_their_numbers(tmp_path: Path) -> None:
+    """A converted file names no classes: it is judged, asked and explained all the same."""
+    torch.manual_seed(0)
+    weights, file, rule = (tmp_path / name for name in ("weights.pth", "model.safetensors", "rule.json"))
+    torch.save(residua.create("cifar_resnet8", num_classes=3).state_dict(), weights)
+    rule.write_text(json.dumps(dataclasses.asdict(PREPROCESSING) | {"size": 32, "resize": 32}))
+    convert(str(weights), file, Asked(model="cifar_resnet8", preprocess=str(rule)))
+    data = pictures(6, classes="012", side=32, channels=3)
+    found, first = residua.evaluate(file, data), data.read(0)
+    predicted: Any = residua.load(file).predict(first)
+    assert predicted.label == predicted.id == found.outcomes.classes[found.outcomes.guesses[0, 0]]
+    assert residua.explain(file, first, "2").guess.label == "2"
+    convert(str(weights), file, Asked(model="cifar_resnet8"))
+    for judge in (lambda: residua.evaluate(file, data), lambda: residua.explain(file, first)):
+        with pytest.raises(UserError, match="nobody said how its input was preprocessed"):
+            judge()
 
 
 @pytest.mark.parametrize(
@@ -109,12 +163,15 @@ def test_images_that_cannot_be(images: Any, sentence: str, model: Model) -> None
     [
         ({"precision": "fp8"}, "unknown precision 'fp8': .*fp32"),
         ({"batch": 0}, "batch=0 is not valid"),
+        ({"top": 0}, "top=0 is not valid"),
+        ({"top": -3}, "top=-3 is not valid"),
         ({"workers": -1}, "workers=-1 is not valid"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], sentence: str, model: Model, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=sentence):
-        model.predict(tmp_path, **options)
+    for images in (tmp_path, torch.zeros(3, 8, 8), [torch.zeros(3, 8, 8)], tmp_path / "photo.jpg"):
+        with pytest.raises(UserError, match=sentence):
+            model.predict(images, **options)
 
 
 def test_bf16_is_for_devices_that_multiply_in_it(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

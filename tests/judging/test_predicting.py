@@ -17,8 +17,8 @@ import residua
 from residua import UserError
 from residua.data.loading.loader import Loader
 from residua.data.sources.recognition import open_data
-from residua.judging.model import Model, Prediction
-from residua.judging.predicting.files import Predicted
+from residua.judging.model import Model
+from residua.judging.predicting.prediction import FileResult, Prediction
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
 
 NAMES = ("cat", "dog", "bird")
@@ -77,10 +77,10 @@ def test_files_are_predicted_as_judging_sees_them(rule: Preprocessing, tmp_path:
     (batch,) = Loader(data, np.arange(len(data)), rule, 8).epoch(0)
     for place, found in enumerate(model.predict(tmp_path)):
         assert found.path == str(files[place])
-        assert close(found, model.predict(files[place]))
+        assert close(found.prediction, model.predict(files[place]))
         pixels = data.read(place, "gray" if len(rule.mean) == 1 else "rgb", rule.resized)
-        assert close(found, model.predict(pixels))
-        assert close(found, model.predict(batch.inputs()[place]))
+        assert close(found.prediction, model.predict(pixels))
+        assert close(found.prediction, model.predict(batch.inputs()[place]))
 
 
 def test_bad_files_are_results_in_their_place(model: Model, tmp_path: Path) -> None:
@@ -92,15 +92,15 @@ def test_bad_files_are_results_in_their_place(model: Model, tmp_path: Path) -> N
     found = list(model.predict(given, top=2, batch=2))
     assert [each.path for each in found] == [os.fspath(path) for path in given]
     assert [each.error for each in found] == [
-        None,
+        "",
         "no such file or directory",
         "it is no JPEG, PNG, WebP, GIF, BMP, TIFF or binary PNM",
         "embedded null byte",
         "it is no regular file",
-        None,
+        "",
     ]
-    assert found[1] == Predicted(str(missing), error="no such file or directory")
-    assert close(found[5], model.predict(files[2], top=2))
+    assert found[1] == FileResult(str(missing), error="no such file or directory")
+    assert close(found[5].prediction, model.predict(files[2], top=2))
     assert found[1].as_json() == {"path": str(missing), "error": "no such file or directory"}
     said = found[0].as_json()
     assert list(said) == ["path", "label", "id", "probability", "top"] and len(said["top"]) == 2
@@ -127,7 +127,7 @@ def test_neither_batch_nor_threads_change_anything(
     files = photos(tmp_path, 7)
     found = list(model.predict(tmp_path, workers=workers, batch=batch))
     assert [each.path for each in found] == [str(file) for file in files]
-    assert all(close(each, model.predict(file)) for each, file in zip(found, files, strict=True))
+    assert all(close(each.prediction, model.predict(file)) for each, file in zip(found, files, strict=True))
 
 
 def test_little_is_taken_ahead(model: Model, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_little_is_taken_ahead(model: Model, tmp_path: Path) -> None:
 
     results = model.predict(endless(), batch=4, workers=1)
     for count in range(1, 30):
-        assert next(results).error is None
+        assert next(results).prediction
         assert asked <= count + 12
     results.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("residua")]
@@ -164,24 +164,6 @@ def test_memory_is_bounded(model: Model, tmp_path: Path) -> None:
     assert peak(120) < 1.5 * peak(30)
 
 
-def test_a_pause_gives_out_what_there_is(model: Model, tmp_path: Path) -> None:
-    """Who waits for the next file is told of those before it first."""
-    files = photos(tmp_path, 5)
-    told: list[str] = []
-
-    def slowly() -> Iterator[Path | None]:
-        yield None
-        for place, file in enumerate(files):
-            yield file
-            if place % 2:
-                yield None
-                assert told == [str(each) for each in files[: place + 1]]
-
-    for found in model.predict(slowly(), batch=32):
-        told += [found.path]
-    assert told == [str(file) for file in files]
-
-
 def test_what_the_paths_raise_is_raised(model: Model, tmp_path: Path) -> None:
     def broken() -> Iterator[Path]:
         yield from photos(tmp_path, 1)
@@ -198,7 +180,7 @@ def test_between_results_nothing_is_switched(model: Model, tmp_path: Path) -> No
     photos(tmp_path, 3)
     model.network.train()
     for found in model.predict(tmp_path, batch=1):
-        assert found.error is None and model.network.training
+        assert found.prediction and model.network.training
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
 
 

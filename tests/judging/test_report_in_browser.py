@@ -9,8 +9,8 @@ from PIL import Image
 
 from judging.browser import Seen, browser, look
 from judging.runs import write_run
-from residua.data.checking.findings import visible
 from residua.judging.reporting.page import write_report
+from residua.text import visible
 
 pytestmark = pytest.mark.skipif(browser() is None, reason="Chromium is not installed: no page is looked at")
 

@@ -1,12 +1,14 @@
 """The report of a run: made of whatever its folder holds, and nothing in it does anything but be read."""
 
 import base64
+import copy
 import io
 import itertools
 import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from judging.runs import config, judged, write_run
+from judging.runs import RULE, config, judged, write_run
 from residua.data.dataset import Data
 from residua.data.sources.recognition import open_data
 from residua.errors import UserError
-from residua.judging.figures.temperature import store_temperature
+from residua.judging.explaining.colours import laid
+from residua.judging.explaining.explanation import heatmap
+from residua.judging.model import load
 from residua.judging.reporting import words
 from residua.judging.reporting.charts import HEIGHT, WIDTH, training_charts
 from residua.judging.reporting.judged import BEST, CASES, DOUBTS, WORST, Judged
-from residua.judging.reporting.page import write_report
-from residua.judging.reporting.records import Records
+from residua.judging.reporting.page import Report, page, write_report
+from residua.judging.reporting.records import Line, Records, measurement
+from residua.judging.reporting.sources import NOT_SO, Sources
+from residua.weights.modelfile import write_temperature
+from residua.weights.preprocessing import seen_box
 
 CLASSES = ("cat", "dog", "owl", "fox", "hen", "cow")
 FILES = (
@@ -80,7 +87,7 @@ def write_pictures(root: Path, count: int, size: tuple[int, int] = (24, 16)) -> 
         (root / label).mkdir(parents=True)
         for number in range(count):
             pixels = draws.integers(0, 256, (size[1], size[0], 3), np.uint8)
-            Image.fromarray(pixels).save(root / label / f"{number}.png")
+            Image.fromarray(pixels).save(root / label / f"{number}.png", compress_level=1)
     return root
 
 
@@ -90,6 +97,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("kept")
     pictures = write_pictures(root / "photos", 24)
     return write_run(root / "run", CLASSES, str(pictures))
+
+
+@pytest.fixture(scope="module")
+def shown(kept: Path) -> Report:
+    """Its report."""
+    return write_report(kept, kept.parent / "page.html")
 
 
 @pytest.fixture
@@ -104,11 +117,10 @@ def said(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_page_says_what_the_evaluation_says(kept: Path, tmp_path: Path) -> None:
-    written = write_report(kept, tmp_path / "page.html")
-    page, found = Page(written.path), said(kept)
-    assert written.missing == () and written.finished and written.path == tmp_path / "page.html"
-    assert written.as_json()["top1"] == found["top1"] and written.as_json()["samples"] == 48
+def test_the_page_says_what_the_evaluation_says(kept: Path, shown: Report) -> None:
+    page, found = Page(shown.path), said(kept)
+    assert shown.missing == () and shown.finished and shown.path == kept.parent / "page.html"
+    assert shown.as_json()["top1"] == found["top1"] and shown.as_json()["samples"] == 48
     right = round(found["top1"] * 48 / 100)
     assert f"The network names {right} of 48 held-out pictures correctly, {found['top1']:.1f}%" in page.text
     low, high = found["intervals"]["top1"]
@@ -122,24 +134,35 @@ def test_the_page_says_what_the_evaluation_says(kept: Path, tmp_path: Path) -> N
     assert "learning_rate: 0.1" in page.text and "2026-01-02" in page.text
 
 
-def test_each_case_has_its_picture_and_where_the_network_looked(kept: Path, tmp_path: Path) -> None:
-    page, found = Page(write_report(kept, tmp_path / "page.html").path), said(kept)
-    cases = min(CASES, len(found["mistakes"])) + min(DOUBTS, len(found["label_errors"]))
+def test_each_case_has_its_picture_and_where_the_network_looked(kept: Path, shown: Report) -> None:
+    page, found = Page(shown.path), said(kept)
+    cases = found["mistakes"][:CASES] + found["label_errors"][:DOUBTS]
     images = page.images
-    assert len(images) == 2 * cases > 0
+    assert len(images) == 2 * len(cases) > 0
     assert {image.size for image in images} == {(96, 64)}  # enlarged by a whole number
-    photo = open_data(kept.parent / "photos")
-    path = found["mistakes"][0]["path"]
-    pixels = photo.read(list(photo.names).index(path))
-    shown = np.asarray(images[0].convert("RGB"))[2::4, 2::4]
-    assert np.array_equal(shown, pixels)
-    assert not np.array_equal(np.asarray(images[1]), np.asarray(images[0]))
+    photos = open_data(kept.parent / "photos")
+    pixels = photos.read(list(photos.names).index(cases[0]["path"]))
+    assert np.array_equal(np.asarray(images[0].convert("RGB"))[2::4, 2::4], pixels)
     alternatives = [value for name, value in page.attributes if name == "alt"]
-    assert len(alternatives) == len(images) and all(alternatives) and path in alternatives[0]
+    assert len(alternatives) == len(images) and all(alternatives) and cases[0]["path"] in alternatives[0]
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_reads_well(kept: Path, tmp_path: Path) -> None:
-    page = Page(write_report(kept, tmp_path / "page.html").path)
+def test_the_network_looked_for_the_class_that_the_caption_names(kept: Path, shown: Report) -> None:
+    model, photos = load(kept / "best.safetensors"), open_data(kept.parent / "photos")
+    images, cases = Page(shown.path).images, said(kept)["mistakes"][:CASES]
+    others = 0  # which this model, that never learned, would not name so
+    for place, case in enumerate(cases):
+        pixels = photos.read(list(photos.names).index(case["path"]))
+        picture = Image.fromarray(pixels).resize((96, 64), Image.Resampling.NEAREST)
+        heat = heatmap(model, pixels, case["predicted"])
+        drawn = laid(picture, heat, seen_box(24, 16, RULE))
+        assert np.array_equal(np.asarray(images[2 * place + 1].convert("RGB")), np.asarray(drawn))
+        others += not np.array_equal(heat, heatmap(model, pixels))
+    assert others
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_reads_well(shown: Report) -> None:
+    page = Page(shown.path)
     assert {"link", "script", "iframe", "object", "form", "a"}.isdisjoint(page.tags)
     assert not re.search(r"https?:|url\(|@import", page.source)
     headings = [int(tag[1]) for tag in page.tags if re.fullmatch("h[1-6]", tag)]
@@ -163,18 +186,24 @@ def test_names_are_texts_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_missing_or_damaged_is_said_and_the_rest_is_shown(name: str, tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run")
-    for damaged in (b"{[\x00 not,what:it\n'was", None):
+def test_what_is_missing_or_damaged_is_said_and_the_rest_is_shown(
+    name: str, whole: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    run = tmp_path / "run"
+    before = set(write_report(run).missing)
+    for damaged in (b"{[\x00 not,what:it\n'was\n", None):
         (run / name).unlink()
         if damaged:
             (run / name).write_bytes(damaged)
         written = write_report(run)
         page = Page(written.path)
         assert "<h1>" in page.source and "</html>" in page.source
-        if name not in ("summary.json", "evaluation.json") or damaged:
-            assert "What is missing here" in page.text
-            assert any(name in sentence or "model" in sentence for sentence in written.missing)
+        told = set(written.missing) - before
+        quiet = not damaged and name in ("summary.json", "evaluation.json")  # as before a training's end
+        named = "The model cannot be had" if damaged and name == "best.safetensors" else name
+        assert quiet or any(named in sentence for sentence in told)
+        assert all(sentence[:50] in page.text for sentence in told)
 
 
 def test_of_an_empty_run_there_is_a_page_too(run: Path) -> None:
@@ -194,19 +223,20 @@ JUNK: st.SearchStrategy[Any] = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def changing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run without pictures, beside an evaluation that stays."""
-    folder = tmp_path_factory.mktemp("changing")
-    write_run(folder / "run", CLASSES)
-    (folder / "run" / "best.safetensors").unlink()
-    shutil.copy(folder / "run" / "evaluation.json", folder / "evaluation.json")
-    return folder
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without pictures, which no test changes."""
+    return write_run(tmp_path_factory.mktemp("whole") / "run", CLASSES)
 
 
-@settings(max_examples=40)
+@pytest.fixture(scope="module")
+def records(whole: Path) -> Records:
+    return Records.read(whole)
+
+
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_no_change_to_the_evaluation_breaks_the_page(changing: Path, data: st.DataObject) -> None:
-    found = said(changing)
+def test_no_change_to_the_evaluation_breaks_the_page(records: Records, data: st.DataObject) -> None:
+    found = copy.deepcopy(records.evaluation)
     where: Any = found
     while isinstance(where, (dict, list)) and where:
         keys = sorted(where) if isinstance(where, dict) else range(len(where))
@@ -215,9 +245,12 @@ def test_no_change_to_the_evaluation_breaks_the_page(changing: Path, data: st.Da
             where[key] = data.draw(JUNK)
             break
         where = where[key]
-    (changing / "run" / "evaluation.json").write_text(json.dumps(found))
-    page = write_report(changing / "run").path.read_text()
-    assert "</html>" in page and "<script" not in page
+    try:
+        judged = Judged.from_json(found)
+    except NOT_SO:
+        return
+    text = page(records, Sources(None, None, judged, ()))
+    assert "</html>" in text and "<script" not in text
 
 
 def test_pictures_that_are_gone_are_said_to_be(run: Path, tmp_path: Path) -> None:
@@ -248,11 +281,15 @@ def test_an_unfinished_run_is_judged_by_its_best_so_far(run: Path) -> None:
     assert not written.finished and not (run / "evaluation.json").exists()
 
 
-def test_a_temperature_stored_since_is_heeded(run: Path) -> None:
-    before = write_report(run).judged
-    store_temperature(run / "best.safetensors", 2.0)
-    after = write_report(run).judged
-    assert before and after and (before.temperature, after.temperature) == (1.0, 2.0)
+def test_a_temperature_stored_since_is_heeded(run: Path, shown: Report) -> None:
+    write_temperature(run / "best.safetensors", 2.0)
+    after = write_report(run)
+    assert shown.judged and after.judged and after.missing == ()
+    assert (shown.judged.calibration.temperature, after.judged.calibration.temperature) == (1.0, 2.0)
+    (run / "config.yaml").write_text(json.dumps(config("gone", len(CLASSES))))
+    stale = write_report(run)
+    assert stale.judged == shown.judged and any("are those of before" in each for each in stale.missing)
+    assert "are those of before" in Page(stale.path).text
 
 
 @pytest.mark.parametrize(("classes", "left_out", "table"), [(25, 0, True), (26, 1, True), (31, 6, False)])
@@ -285,10 +322,10 @@ def test_the_page_stays_small(tmp_path: Path) -> None:
     assert written.path.stat().st_size < 2_000_000
 
 
-def made_of(classes: int, labels: list[int], hard: float, learned: dict[str, int] | None = None) -> Judged:
+def made_of(classes: int, labels: list[int], hard: float) -> Judged:
     names = [f"{place}.png" for place in range(len(labels))]
     found = judged(names, labels, [f"c{place}" for place in range(classes)], hard)
-    return Judged.from_json(json.loads(json.dumps(found.as_json())), learned or {})
+    return Judged.from_json(json.loads(json.dumps(found.as_json())))
 
 
 def test_the_verdict_fits_the_figures() -> None:
@@ -303,33 +340,40 @@ def test_the_verdict_fits_the_figures() -> None:
     assert about and int(about[1]) == round(poor.samples / poor.right)
 
 
-def test_no_better_than_the_most_frequent_class_is_said(run: Path) -> None:
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.5, 30), st.sampled_from([0.1, 1.0, 10.0]))
+def test_the_page_says_of_its_probabilities_what_the_evaluation_says(hard: float, temperature: float) -> None:
+    found = replace(made_of(4, [0, 1, 2, 3] * 15, hard).calibration, temperature=temperature)
+    sentences = " ".join(words.believed(found))
+    for leaning in ("over-confident", "under-confident"):
+        assert (leaning in sentences) == (found.leaning == leaning)
+
+
+def test_no_better_than_the_most_frequent_class_is_said(records: Records) -> None:
     found = made_of(2, [0] * 45 + [1] * 5, 20.0)
-    assert "has not been shown to be better than always naming" in words.measured(found, Records(run))
+    assert "has not been shown to be better than always naming" in words.measured(found, records)
     good = made_of(2, [0, 1] * 30, 0.5)
-    assert "Always naming the most frequent class would get 50.0%." in words.measured(good, Records(run))
+    assert "Always naming the most frequent class would get 50.0%." in words.measured(good, records)
 
 
 VALUES = st.one_of(st.none(), st.floats(), st.floats(1e-9, 1e9))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(values=st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=12))
-def test_every_point_lies_within_its_axes(changing: Path, values: list[tuple[Any, ...]]) -> None:
-    lines = [
+def test_every_point_lies_within_its_axes(records: Records, values: list[tuple[Any, ...]]) -> None:
+    rest = dict.fromkeys(("images_per_second", "val_top5", "val_macro_f1"))
+    lines: list[Line] = [
         {
             "epoch": epoch + 1,
             "step": 4 * epoch + 4,
-            "train_loss": one,
-            "val_loss": two,
             "val_top1": 50.0,
-            "lr": three,
+            **dict(zip(("train_loss", "val_loss", "lr"), map(measurement, measured), strict=True)),
+            **rest,
         }
-        for epoch, (one, two, three) in enumerate(values)
+        for epoch, measured in enumerate(values)
     ]
-    metrics = changing / "run" / "metrics.jsonl"
-    metrics.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    for chart in training_charts(Records(changing / "run")):
+    for chart in training_charts(replace(records, lines=tuple(lines))):
         for curve in chart.curves:
             points = [tuple(map(float, point.split(","))) for point in curve.points.split()]
             assert points and all(0 <= x <= WIDTH and -0.1 <= y <= HEIGHT + 0.1 for x, y in points)
@@ -339,12 +383,11 @@ def test_every_point_lies_within_its_axes(changing: Path, values: list[tuple[Any
             assert all(math.isfinite(at) and -0.1 <= at <= axis.length + 0.1 for at in places)
 
 
-def test_only_a_run_has_a_report(tmp_path: Path) -> None:
+def test_only_a_run_has_a_report(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is no run: it has neither config.yaml nor metrics.jsonl"):
         write_report(tmp_path)
-    folder = write_run(tmp_path / "run")
     with pytest.raises(UserError, match="cannot be written"):
-        write_report(folder, tmp_path / "nowhere" / "page.html")
+        write_report(whole, tmp_path / "nowhere" / "page.html")
 
 
 def test_open_data_can_be_handed_over(kept: Path, tmp_path: Path) -> None:

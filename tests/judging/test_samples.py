@@ -1,5 +1,6 @@
 """Which pictures a network is judged by, and who says so."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 from PIL import Image
 
 from judging.small import pictures
+from residua.data import splitting
 from residua.data.dataset import PARTS, UNSPLIT, Data
 from residua.data.sources.recognition import open_data
+from residua.data.sources.table import read_rows
 from residua.data.splitting import write_split
 from residua.errors import UserError
 from residua.judging.showing.samples import choose_samples
@@ -65,6 +68,43 @@ def test_pictures_that_a_split_does_not_list_are_counted_and_left_out(tmp_path: 
     write_split(tmp_path / "split.csv", parted(0, 1, 0))
     found = choose_samples(parted(*[UNSPLIT] * 5), beside=[tmp_path])
     assert (list(found.data.names), found.unlisted) == (["1.png"], 2)
+
+
+def test_it_is_known_how_many_pictures_a_model_learned_from(tmp_path: Path) -> None:
+    data = parted(*[UNSPLIT] * 6)
+    assert choose_samples(data).learned is None  # nobody says
+    write_split(tmp_path / "split.csv", parted(0, 1, 0, 1, 0, 0))
+    everything = choose_samples(data, part="all", beside=[tmp_path])
+    assert (len(everything.data), everything.learned, everything.unlisted) == (6, 4, 0)
+    assert choose_samples(data, beside=[tmp_path]).learned == 0
+    assert choose_samples(data, split=tmp_path / "split.csv", part="train").learned == 4
+    own = parted(1, 1, 0, 0, 0, 0)  # what the data itself holds out is not what the run did
+    assert (choose_samples(own).learned, choose_samples(own, beside=[tmp_path]).learned) == (0, 1)
+    gone = data.keep(np.array([0, 1]))  # a run that no longer fits has learned nevertheless
+    assert choose_samples(gone, part="all", beside=[tmp_path]).learned == 1
+    renamed = pictures(6, "xyz", parts=np.full(6, UNSPLIT, np.int8))
+    assert choose_samples(renamed, part="all", beside=[tmp_path]).learned == 4
+
+
+def test_the_pictures_of_two_models_are_learned_if_either_did(tmp_path: Path) -> None:
+    for name, parts in {"a": (0, 1, 1, 1), "b": (1, 1, 1, 0)}.items():
+        (tmp_path / name).mkdir()
+        write_split(tmp_path / name / "split.csv", parted(*parts))
+    data = parted(*[UNSPLIT] * 4)
+    assert choose_samples(data, part="all", beside=[tmp_path / "a", tmp_path / "b"]).learned == 2
+
+
+def test_a_split_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_split(tmp_path / "split.csv", parted(0, 1, 0, 1, 0, 0))
+    read: list[Path] = []
+
+    def watched(path: Path, *columns: Sequence[str]) -> Iterator[dict[str, str]]:
+        read.append(path)
+        return read_rows(path, *columns)
+
+    monkeypatch.setattr(splitting, "read_rows", watched)
+    choose_samples(parted(*[UNSPLIT] * 6), beside=[tmp_path])
+    assert read == [tmp_path / "split.csv"]
 
 
 def test_a_run_of_other_data_says_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from residua.judging.showing.views import (
     Showing,
     checked_views,
     crop_side,
-    described,
+    in_words,
     scales,
     ten_crops,
 )
@@ -153,7 +153,7 @@ def test_a_pre_activation_network_too() -> None:
 
 
 def test_views_are_named_in_words_and_misspelt_ones_refused() -> None:
-    assert "256" in described("ten-crop", Preprocessing())
-    assert "224, 256, 384, 480, 640" in described("multi-scale", Preprocessing())
+    assert "256" in in_words("ten-crop", Preprocessing())
+    assert "224, 256, 384, 480, 640" in in_words("multi-scale", Preprocessing())
     with pytest.raises(UserError, match="did you mean ten-crop"):
         checked_views("tencrop")

@@ -1,5 +1,6 @@
 """Settings survive YAML, and people's YAML is read as they mean it."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def test_what_is_wrong_is_one_sentence(content: bytes, message: str, tmp_path: P
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"c\.yaml {message}.*\Z"):
         read_config(path)
+
+
+def test_a_pipe_is_no_config(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe cannot be read: it is a device or a pipe, not a file"):
+        read_config(tmp_path / "pipe")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from PIL import Image
 from residua.data.dataset import Data
 from residua.data.pictures import Files
 from residua.errors import UserError
+from residua.judging.runfiles import BEST, LAST
 from residua.nets.network import Network, Vgg
 from residua.training.keeping.checkpoint import newest
 from residua.training.keeping.run import Run
-from residua.training.loop import BEST, LAST, StoppedError
+from residua.training.loop import StoppedError
 from residua.training.settings import Settings
 from residua.training.telling.watching import Several, Watch
 from residua.weights.modelfile import inspect

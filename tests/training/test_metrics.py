@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from residua.errors import UserError
-from residua.training.keeping.metrics import append_metrics, cut_metrics, read_metrics
+from residua.judging.runfiles import read_metrics
+from residua.training.keeping.metrics import append_metrics, cut_metrics
 
 LINES = [{"step": step, "loss": 1 / 3 * step, "note": "ü\n"} for step in range(4)]
 

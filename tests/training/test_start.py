@@ -15,7 +15,7 @@ from residua.data.sources.digits import write_folder
 from residua.data.sources.recognition import open_data
 from residua.data.sources.table import read_rows
 from residua.errors import UserError
-from residua.training.keeping.metrics import read_metrics
+from residua.judging.runfiles import read_metrics
 from residua.training.keeping.run import Run
 from residua.training.running import Finished, chosen, resume, train
 from residua.training.telling.watching import Choices, Watch

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from residua.errors import UserError
-from residua.training.keeping.metrics import read_metrics
+from residua.judging.runfiles import read_metrics
 from residua.training.running import resume, train
 from residua.training.telling.watching import Watch
 

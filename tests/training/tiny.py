@@ -15,10 +15,11 @@ from torch import Tensor
 import residua
 from residua.data.dataset import Data
 from residua.data.sources.digits import open_digits
+from residua.judging.runfiles import METRICS, read_metrics
 from residua.nets.zoo import spec
 from residua.training.keeping.checkpoint import newest
 from residua.training.keeping.interruption import Interruption
-from residua.training.keeping.metrics import NAME, cut_metrics, read_metrics
+from residua.training.keeping.metrics import cut_metrics
 from residua.training.keeping.run import Run
 from residua.training.loop import StoppedError, Training
 from residua.training.pictures.loaders import Loaders
@@ -125,7 +126,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     """The metrics, less what depends on the clock."""
-    found = read_metrics(folder) if (folder / NAME).exists() else []
+    found = read_metrics(folder) if (folder / METRICS).exists() else []
     return [{name: value for name, value in line.items() if "per_second" not in name} for line in found]
 
 

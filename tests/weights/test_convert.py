@@ -301,7 +301,7 @@ def test_convert_on_the_command_line(network: Any, tmp_path: Path) -> None:
         (["--in-channels", "999999999"], "at most 64"),
         (["--drop-background"], "is for TF-Slim's networks"),
         (["--ignore", "nomatch*"], "--ignore 'nomatch*' matches no tensor"),
-        (["--to", "torchvision", "--out", "w.pth"], "is the source itself"),
+        (["--to", "torchvision", "--out", "w.pth"], "w.pth is read, so it cannot be written"),
         (["--num-classes", "0"], "num_classes=0 is not valid"),
         (["--to", "tochvision"], "unknown layout 'tochvision': did you mean torchvision"),
         (["--layout", "x"], "unknown layout 'x'"),

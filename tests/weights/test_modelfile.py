@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 import residua
 from residua import UserError
 from residua.weights.metadata import Accuracy, ClassEntry, Preprocessing, Provenance
-from residua.weights.modelfile import inspect
+from residua.weights.modelfile import inspect, write_temperature
 
 PREPROCESSING = Preprocessing(size=8, resize=9, rule="letterbox", interpolation="bicubic")
 
@@ -204,6 +204,18 @@ def test_hostile_headers(kind: str, tmp_path: Path) -> None:
     start = time.perf_counter()
     refused(crafted(tmp_path / "hostile.safetensors", header, data, length))
     assert time.perf_counter() - start < 2
+
+
+def test_a_pipe_is_no_model_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "pipe cannot be read: it is a device or a pipe, not a file." in refused(tmp_path / "pipe")
+
+
+def test_a_temperature_is_stored_through_a_link(file: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.safetensors"
+    link.symlink_to(file)
+    write_temperature(link, 1.5)
+    assert link.is_symlink() and inspect(file).temperature == 1.5
 
 
 def test_other_peoples_safetensors_are_told_apart(tmp_path: Path) -> None:

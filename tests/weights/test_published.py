@@ -7,12 +7,12 @@ from pathlib import Path
 from string import ascii_letters
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from residua.errors import UserError
 from residua.nets.zoo import NAMES, spec
-from residua.weights.classes import imagenet_classes, match_classes, read_class_map, read_classes
+from residua.weights.classes import find_class, imagenet_classes, match_classes, read_class_map, read_classes
 from residua.weights.metadata import ClassEntry
 from residua.weights.published import all_published, by_digest, published
 
@@ -175,6 +175,7 @@ def test_an_exact_id_comes_before_a_name() -> None:
     assert match_classes(entries, ["a", "A"]) == {"a": 0, "A": 1}
 
 
+@settings(max_examples=20)
 @given(st.lists(st.text(ascii_letters, min_size=1).map(lambda text: f"my {text}"), min_size=1, unique=True))
 def test_unfamiliar_folders_are_listed_and_counted(folders: list[str]) -> None:
     with pytest.raises(UserError) as failure:
@@ -191,8 +192,24 @@ def test_unfamiliar_folders_are_listed_and_counted(folders: list[str]) -> None:
 
 
 def test_a_map_to_no_class_is_named() -> None:
-    with pytest.raises(UserError, match=r"'dogs' \(mapped to 'dog'\)"):
+    with pytest.raises(UserError, match=r"'dogs' \(mapped to 'dog'; did you mean 'dough'\?\)"):
         match_classes(imagenet_classes(), ["dogs"], {"dogs": "dog", "cats": "tabby"})
+
+
+def test_what_is_no_class_comes_with_the_nearest_and_nothing_else_is_named() -> None:
+    with pytest.raises(UserError) as failure:
+        match_classes(imagenet_classes(), ["golden_retriever", "goldfihs", "qqq", "Tench"])
+    assert "classes: 'goldfihs' (did you mean 'goldfish'?), 'qqq'; map" in str(failure.value)
+    assert "retriever" not in str(failure.value)
+
+
+def test_a_class_is_found_by_id_or_name_in_every_spelling() -> None:
+    for name in ("n02099601", "golden retriever", "Golden_Retriever"):
+        assert find_class(imagenet_classes(), name) == 207
+    with pytest.raises(UserError, match=r"'crane' may be n02012849 .* or n03126707 .*: name it by its id"):
+        find_class(imagenet_classes(), "crane")
+    with pytest.raises(UserError, match="unknown class 'golden retreiver': did you mean golden retriever"):
+        find_class(imagenet_classes(), "golden retreiver")
 
 
 def test_several_folders_may_mean_one_class() -> None:

@@ -12,10 +12,12 @@ from typing import Annotated, TextIO
 import typer
 
 from residua import __version__
-from residua.cli import data, demo, evaluate, explain, nets, predict, report, train, weights
+from residua.cli import data, demo, evaluate, explain, inside, lab, nets, predict, report, train, weights
 from residua.errors import UserError
+from residua.text import visible
 
 USER_ERROR, INTERNAL_ERROR = 2, 70
+PIPE_CLOSED = 128 + 13  # as a shell has it of a program that SIGPIPE ended
 
 app = typer.Typer(
     name="residua",
@@ -36,7 +38,12 @@ app.command()(evaluate.evaluate)
 app.command()(predict.predict)
 app.command()(explain.explain)
 app.command()(report.report)
+app.command()(inside.lesion)
+app.command()(inside.paths)
+app.command()(inside.responses)
+app.command()(inside.gradients)
 app.command()(demo.demo)
+app.add_typer(lab.app, name="lab")
 
 
 def _version(wanted: bool) -> None:
@@ -62,6 +69,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # temporary files are removed
     try:
         app()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # of which typer and rich make an exit with 1
+            sys.exit(PIPE_CLOSED)
+        raise
     except Exception as error:
         if os.environ.get("RESIDUA_DEBUG"):
             raise
@@ -87,5 +98,5 @@ def _explained(error: Exception) -> int:
 
 
 def _said(sentence: str, code: int) -> int:
-    typer.echo(f"residua: {sentence}", err=True)
+    typer.echo(f"residua: {visible(sentence)}", err=True)
     return code

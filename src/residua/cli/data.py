@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json as json_format
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from residua.data.checking import MAX_BAD
 from residua.errors import UserError
+from residua.files import check_new, check_replaceable, check_suffix
+from residua.judging.runfiles import BAD, SPLIT
 
 if TYPE_CHECKING:
     from residua.data.augmentation import Augmentation
@@ -48,7 +52,7 @@ def check(
     root: Root = None,
     val: Val = 0.1,
     seed: Seed = 0,
-    max_bad: MaxBad = 0.1,
+    max_bad: MaxBad = MAX_BAD,
     workers: Workers = None,
     json: Json = False,
 ) -> None:
@@ -58,10 +62,10 @@ def check(
     """
     from residua.data.checking.findings import exit_code
 
-    check_files(report, preview)
-    _check_named(".html", report)
-    _check_named(".png", preview)
-    _check_options(out, preview, augment, size)
+    check_files(report, preview, inputs=[data])
+    check_suffix(report, ".html")
+    check_suffix(preview, ".png")
+    _check_options(data, out, preview, augment, size)
     chosen = _augmentation(augment) if augment else None
     found = _found(data, root, val, seed, max_bad, workers)
     code = exit_code(found)
@@ -79,19 +83,17 @@ def check(
     raise typer.Exit(code)
 
 
-def _check_options(out: Path | None, preview: Path | None, augment: str | None, size: int | None) -> None:
+def _check_options(
+    data: str, out: Path | None, preview: Path | None, augment: str | None, size: int | None
+) -> None:
     if out and out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: --out names a folder.")
+    if out and out.is_dir():
+        check_files(out / SPLIT, out / BAD, inputs=[data])
     if not preview and (augment or size is not None):
         raise UserError("--augment and --size say what --preview shows: give it a file.")
     if size is not None and not 1 <= size <= LARGEST:
         raise UserError(f"size={size} is not valid: it must be from 1 to {LARGEST}.")
-
-
-def _check_named(suffix: str, file: Path | None) -> None:
-    """Keep a slip of the keyboard from replacing a picture by a page about it."""
-    if file and file.suffix.lower() != suffix:
-        raise UserError(f"{file} is not valid: the name must end in {suffix}.")
 
 
 def _show(found: Overview, code: int, json: bool) -> None:
@@ -111,7 +113,7 @@ def pack(
     root: Root = None,
     val: Val = 0.1,
     seed: Seed = 0,
-    max_bad: MaxBad = 0.1,
+    max_bad: MaxBad = MAX_BAD,
     workers: Workers = None,
     json: Json = False,
 ) -> None:
@@ -119,7 +121,7 @@ def pack(
     from residua.cli.progress import progress
     from residua.data.packing.writing import pack as run
 
-    check_files(out)
+    check_files(out, inputs=[data])
     if os.path.lexists(out):
         raise UserError(f"{out} exists: remove it first, or give another name.")
     found = _found(data, root, val, seed, max_bad, workers, remembered=True)
@@ -161,27 +163,27 @@ def _found(
 ) -> Overview:
     from residua.cli.progress import progress
     from residua.data.checking.checked import check as run
+    from residua.data.checking.checked import check_share
     from residua.data.checking.overview import overview
     from residua.data.sources.recognition import open_data
     from residua.weights.download import show_progress
 
     if not 0 <= val < 1:
         raise UserError(f"val={val:g} is not valid: it is a share, from 0 to below 1.")
-    if not 0 <= max_bad <= 1:
-        raise UserError(f"max-bad={max_bad:g} is not valid: it is a share, from 0 to 1.")
+    check_share(max_bad)
     opened = open_data(where, root=root, progress=show_progress)
     with progress("decoding") as show:
         checked = run(opened, remembered=remembered, workers=workers, progress=show)
     return overview(checked, val=val, seed=seed, max_bad=max_bad)
 
 
-def check_files(*files: Path | None) -> None:
-    """Find out before the work, not after it, that there is no place for its result."""
-    for file in files:
-        if file and not file.parent.is_dir():
+def check_files(*files: Path | None, inputs: Iterable[str | Path | None] = ()) -> None:
+    """Find out before the work, not after it, that there is no place for its result, or only an input's."""
+    for file in filter(None, files):
+        if not file.parent.is_dir():
             raise UserError(f"{file} cannot be written: there is no folder {str(file.parent)!r}.")
-        if file and file.is_dir():
-            raise UserError(f"{file} is a folder: name a file in it.")
+        check_replaceable(file)
+        check_new(file, *inputs)
 
 
 def _write_tables(folder: Path, found: Overview) -> None:
@@ -189,11 +191,11 @@ def _write_tables(folder: Path, found: Overview) -> None:
     from residua.data.splitting import write_split
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_bad_images(folder / "bad_images.csv", found.checked)
+    write_bad_images(folder / BAD, found.checked)
     if found.training:
-        write_split(folder / "split.csv", found.training)
+        write_split(folder / SPLIT, found.training)
     else:
-        (folder / "split.csv").unlink(missing_ok=True)  # an earlier one says what is no longer true
+        (folder / SPLIT).unlink(missing_ok=True)  # an earlier one says what is no longer true
 
 
 def _augmentation(name: str) -> Augmentation:

@@ -11,9 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from residua.data.checking.findings import Finding, Item, exit_code, findings, verdict, visible
+from residua.data.checking.findings import Finding, Item, exit_code, findings, verdict
 from residua.data.checking.overview import Numbers, Overview
 from residua.data.dataset import PARTS
+from residua.text import visible
 
 ROWS = 24  # classes in the table
 FIRST = 4  # things named of each kind
@@ -37,7 +38,8 @@ def checked(found: Overview) -> RenderableType:
 
 
 def _title(found: Overview) -> str:
-    many = f"{len(found.data):,} pictures in {len(found.data.classes):,} classes"
+    classes = len(found.data.classes)
+    many = f"{len(found.data):,} pictures in {classes:,} class{'' if classes == 1 else 'es'}"
     return f"{visible(found.data.where)}: {many}{_sizes(found)}"
 
 

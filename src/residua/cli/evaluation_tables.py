@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from residua.data.checking.findings import visible
 from residua.judging.comparison import INTERVAL, TEST, Comparison
 from residua.judging.evaluation import METHODS, Evaluation
 from residua.judging.figures.intervals import Interval
 from residua.judging.figures.metrics import ClassScores
 from residua.judging.figures.mistakes import Mistake
+from residua.text import visible
 
 ROWS = 20  # classes in the table
 FIRST = 10  # things named of each other kind
@@ -56,7 +56,15 @@ def _heading(found: Evaluation, models: str) -> Iterator[RenderableType]:
     yield Text(f"{models} on {visible(found.data)}", style="bold")
     which = "pictures, all of them" if found.part == "all" else f"pictures of {found.part}"
     unlisted = f"; {found.unlisted:,} in no part are left out" if found.unlisted else ""
-    yield Text(f"{found.samples:,} {which}, {visible(found.chosen_by)}{unlisted}; {found.views_are}")
+    said = f"{found.samples:,} {which}, {visible(found.chosen_by)}{unlisted}{_learned(found)}"
+    yield Text(f"{said}; {found.views_are}")
+
+
+def _learned(found: Evaluation) -> str:
+    """Say that some pictures prove little; where all are asked for as such, whoever did knows."""
+    if not found.learned or found.part == "train":
+        return ""
+    return f"; {found.learned:,} of them are training pictures, which flatter a model that learned from them"
 
 
 def _figures(found: Sequence[Evaluation]) -> Table:

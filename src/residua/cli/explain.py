@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json as json_format
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from residua.errors import UserError
+from residua.files import check_suffix
 
 if TYPE_CHECKING:
-    from residua.judging.explaining.explanation import Explanation
+    from residua.judging.explaining.illustrating import Explanation
 
 
 def explain(
@@ -25,20 +24,16 @@ def explain(
     label: Annotated[
         str | None, typer.Option(help="Where it looked for this class (name or id), not for its first guess.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Draw where a network looked in a picture (Grad-CAM), beside the picture and its first guesses."""
     from residua.cli.data import check_files
-    from residua.data.checking.findings import visible
     from residua.judging.explaining.explanation import explain as run
+    from residua.text import visible
 
     file = out or Path(f"{image.stem}-explained.png")
-    check_files(file)
-    if file.suffix.lower() != ".png":
-        raise UserError(f"{file} is not valid: the name must end in .png.")
-    if os.path.lexists(file) and not overwrite:
-        raise UserError(f"{file} exists: name another with -o, or give --overwrite.")
+    check_files(file, inputs=[model, image])
+    check_suffix(file, ".png")
     explanation = run(model, image, label)
     explanation.save(file)
     if json:
@@ -53,7 +48,7 @@ def _as_json(explanation: Explanation, image: Path, out: Path) -> dict[str, obje
     return {
         "path": str(image),
         "out": str(out),
-        **asdict(explanation.prediction),
+        **explanation.prediction.as_json(),
         "explained": asdict(explanation.guess),
         "seen": list(explanation.seen),
         "cells": list(explanation.cells),

@@ -6,6 +6,8 @@ import os
 import select
 import sys
 from collections.abc import Iterator
+from itertools import chain, takewhile
+from typing import cast
 
 from residua.errors import UserError
 
@@ -20,8 +22,22 @@ def standard_input() -> int:
     return sys.stdin.fileno()
 
 
-def names_from(handle: int, separator: bytes = b"\n") -> Iterator[str | None]:
-    """Yield each name that ends with a separator; None where the next is not there yet."""
+def names_from(handle: int, separator: bytes = b"\n") -> Iterator[Iterator[str]]:
+    """Yield the names that end with a separator in stretches, each to be used up before the next.
+
+    A stretch ends where one would have to wait for the next name.
+    """
+    names = _names(handle, separator)
+    for name in names:
+        yield cast("Iterator[str]", takewhile(_is_there, chain([name], names)))
+
+
+def _is_there(name: str | None) -> bool:
+    return name is not None
+
+
+def _names(handle: int, separator: bytes) -> Iterator[str | None]:
+    """Yield each name; None where the next is not there yet."""
     rest = b""
     while True:
         if not _ready(handle):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 from residua.errors import UserError
 
 if TYPE_CHECKING:
-    from residua.judging.predicting.files import Predicted
+    from residua.judging.predicting.prediction import FileResult
 
 NAMED = 100  # bad files that are named at the end
 BAD, INTERRUPTED = 1, 130
@@ -41,16 +42,13 @@ def predict(
     try:
         from residua.cli.predictions import way, write
         from residua.judging.model import load
-        from residua.judging.predicting.files import predict_files
         from residua.nets.devices import device_named
 
         loaded = load(model)
         loaded.network.to(device_named(device))
         shown = way(loaded, csv, json, top)
-        given = _given(files, null)
-        results = predict_files(
-            loaded, given, top=shown.top, batch=batch, workers=workers, precision=precision
-        )
+        ask = partial(loaded.predict, top=shown.top, batch=batch, workers=workers, precision=precision)
+        results = chain.from_iterable(map(ask, _given(files, null)))
         for found in write(results, shown):
             said.add(found)
     except KeyboardInterrupt:
@@ -63,18 +61,19 @@ def predict(
         raise typer.Exit(BAD)
 
 
-def _given(files: list[str], null: bool) -> Iterator[str | None]:
-    """Yield what is named, and at - what standard input names."""
+def _given(files: list[str], null: bool) -> Iterator[Iterator[str]]:
+    """Yield what is named, and at - what standard input names, in stretches that nothing holds up."""
     from residua.cli.names import names_from, standard_input
 
-    separator = b"\0" if null else b"\n"
-    return chain.from_iterable(
-        names_from(standard_input(), separator) if name == "-" else [name] for name in files
-    )
+    for is_input, names in groupby(files, "-".__eq__):
+        if is_input:
+            yield from names_from(standard_input(), b"\0" if null else b"\n")
+        else:
+            yield names
 
 
 def _empty(files: list[str]) -> str:
-    from residua.data.checking.findings import visible
+    from residua.text import visible
 
     if files == ["-"]:
         return "there is nothing to predict: standard input names no files."
@@ -86,18 +85,18 @@ class _Said:
 
     def __init__(self) -> None:
         self.count = self.unread = 0
-        self.first: list[Predicted] = []
+        self.first: list[FileResult] = []
 
-    def add(self, found: Predicted) -> None:
+    def add(self, found: FileResult) -> None:
         self.count += 1
-        if found.error is not None:
+        if found.error:
             self.unread += 1
             if self.unread <= NAMED:
                 self.first.append(found)
 
     def name_unread(self) -> None:
         """List them on standard error."""
-        from residua.data.checking.findings import visible
+        from residua.text import visible
 
         typer.echo(f"residua: {self.unread:,} of {self.count:,} files cannot be read:", err=True)
         for found in self.first:

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import csv
+import csv as csv_format
 import io
-import json
+import json as json_format
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from residua.data.checking.findings import visible
 from residua.data.sources.table import safe
 from residua.errors import UserError
-from residua.judging.model import Guess, Model
-from residua.judging.predicting.files import Predicted
+from residua.judging.model import Model
+from residua.judging.predicting.prediction import FileResult, Guess
 from residua.nets.values import at_least
+from residua.text import visible
 
 TOP = 5  # guesses in JSON, if not said
 UNREAD = "unreadable"
 WIDEST = 32  # columns of a class's name
 
 
-class Way(Protocol):
-    """How results are written."""
+class Way(NamedTuple):
+    """How results are written: so many guesses, what comes before the first, and what is said of one file."""
 
-    top: int  # guesses
-
-    def header(self) -> str:
-        """Return what comes before the first."""
-
-    def line(self, found: Predicted) -> str:
-        """Return what is said of one file."""
+    top: int
+    header: str
+    line: Callable[[FileResult], str]
 
 
 def way(model: Model, csv: bool, json: bool, top: int | None) -> Way:
@@ -40,93 +37,60 @@ def way(model: Model, csv: bool, json: bool, top: int | None) -> Way:
     if csv and json:
         raise UserError("--csv and --json are two ways to print: choose one.")
     at_least("top", top, 1)
-    most = model.network.spec.num_classes
+    count = min(top or (TOP if json else 1), len(model.entries))
     if json:
-        return Json(min(top or TOP, most))
-    return Csv(min(top or 1, most)) if csv else People(min(top or 1, most), model)
+        return Way(count, "", lambda found: json_format.dumps(found.as_json()) + "\n")
+    if csv:
+        return Way(count, _csv_header(count), partial(_csv_line, count))
+    names = [visible(entry.name) for entry in model.entries]
+    width = max(len(UNREAD), min(WIDEST, max(map(cell_len, names))))
+    return Way(count, _columns(width, "", "class", "file"), partial(_line, width))
 
 
-class People:
-    """Lines of probability, class, file and further guesses."""
-
-    def __init__(self, top: int, model: Model) -> None:
-        names = (visible(entry.name) for entry in model.classes or ())
-        self.width = max(len(UNREAD), min(WIDEST, max(map(cell_len, names), default=0)))
-        self.top = top
-
-    def header(self) -> str:
-        """Name the columns."""
-        return self._line("", "class", "file")
-
-    def line(self, found: Predicted) -> str:
-        """Say it of one file."""
-        path = visible(found.path)
-        if found.label is None or found.probability is None:
-            return self._line("", UNREAD, f"{path}: {visible(str(found.error))}")
-        more = ", ".join(f"{visible(each.label)} {each.probability:.1%}" for each in found.top[1:])
-        return self._line(
-            f"{found.probability:.1%}", visible(found.label), f"{path}  ({more})" if more else path
-        )
-
-    def _line(self, chance: str, label: str, rest: str) -> str:
-        return f"{chance:>6}  {label}{' ' * (self.width - cell_len(label))}  {rest}\n"
-
-
-class Csv:
-    """Rows of path, label, id, probability, further guesses, and error."""
-
-    def __init__(self, top: int) -> None:
-        self.top = top
-
-    def header(self) -> str:
-        """Name the columns."""
-        more = (
-            f"{name}_{place}" for place in range(2, self.top + 1) for name in ("label", "id", "probability")
-        )
-        return _row(["path", "label", "id", "probability", *more, "error"])
-
-    def line(self, found: Predicted) -> str:
-        """Give the row of one file."""
-        cells = [cell for guess in found.top for cell in _cells(guess)]
-        missing = [""] * (3 * self.top - len(cells))
-        return _row([found.path, *cells, *missing, found.error or ""])
-
-
-class Json:
-    """One object a line."""
-
-    def __init__(self, top: int) -> None:
-        self.top = top
-
-    def header(self) -> str:
-        """There is none."""
-        return ""
-
-    def line(self, found: Predicted) -> str:
-        """Give the object of one file."""
-        return json.dumps(found.as_json()) + "\n"
-
-
-def write(found: Iterable[Predicted], way: Way) -> Iterator[Predicted]:
+def write(found: Iterable[FileResult], way: Way) -> Iterator[FileResult]:
     """Write each result to standard output at once, and pass it on."""
-    before = way.header()
+    before = way.header
     for each in found:
-        _out(before + way.line(each))
+        sys.stdout.buffer.write(encoded(before + way.line(each)))
+        sys.stdout.buffer.flush()
         before = ""
         yield each
 
 
-def _out(text: str) -> None:
-    sys.stdout.buffer.write(_encoded(text))
-    sys.stdout.buffer.flush()
-
-
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
     """Encode names of files as the bytes that they are."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half a character, in the name of a class
         return text.encode("utf-8", "surrogatepass")
+
+
+def _line(width: int, found: FileResult) -> str:
+    """Write probability, class, file and further guesses for people."""
+    path = visible(found.path)
+    if not found.prediction:
+        return _columns(width, "", UNREAD, f"{path}: {visible(found.error)}")
+    first, *others = found.prediction.top
+    more = ", ".join(f"{visible(each.label)} {each.probability:.1%}" for each in others)
+    file = f"{path}  ({more})" if more else path
+    return _columns(width, f"{first.probability:.1%}", visible(first.label), file)
+
+
+def _columns(width: int, chance: str, label: str, rest: str) -> str:
+    return f"{chance:>6}  {label}{' ' * (width - cell_len(label))}  {rest}\n"
+
+
+def _csv_header(top: int) -> str:
+    further = range(2, top + 1)
+    more = (f"{name}_{place}" for place in further for name in ("label", "id", "probability"))
+    return _row(["path", "label", "id", "probability", *more, "error"])
+
+
+def _csv_line(top: int, found: FileResult) -> str:
+    guesses = found.prediction.top if found.prediction else ()
+    cells = [cell for guess in guesses for cell in _cells(guess)]
+    missing = [""] * (3 * top - len(cells))
+    return _row([found.path, *cells, *missing, found.error])
 
 
 def _cells(guess: Guess) -> tuple[str, str, str]:
@@ -135,5 +99,5 @@ def _cells(guess: Guess) -> tuple[str, str, str]:
 
 def _row(cells: list[str]) -> str:
     row = io.StringIO()
-    csv.writer(row).writerow(safe(cells))
+    csv_format.writer(row).writerow(safe(cells))
     return row.getvalue()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from residua.errors import UserError
+from residua.files import check_suffix
 
 
 def report(
@@ -20,11 +20,12 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write one self-contained HTML page about a training: how good the model is, and where it goes wrong."""
-    if out and out.suffix.lower() != ".html":
-        raise UserError(f"{out} is not valid: the name must end in .html.")
+    check_suffix(out, ".html")
+    from residua.cli.data import check_files
     from residua.cli.progress import progress
     from residua.judging.reporting.page import write_report
 
+    check_files(out, inputs=[data])
     with progress("judging") as judging:
         written = write_report(run, out, data=data, progress=judging)
     if json:

@@ -38,10 +38,12 @@ def convert(
     json: Json = False,
 ) -> None:
     """Convert anyone's weights into a model file, or a model file into anyone's weights."""
+    from residua.cli.data import check_files
     from residua.weights.conversion import Asked, summary
     from residua.weights.conversion import convert as run
     from residua.weights.download import show_progress
 
+    check_files(None if to == "huggingface" else out)  # which is a folder of files
     asked = Asked(
         model=model,
         layout=layout,

@@ -6,7 +6,7 @@ import contextlib
 
 from PIL import ImageDraw, ImageFont
 
-from residua.data.checking.findings import visible
+from residua.text import visible
 
 FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf")  # first found
 SIZE = 12

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -52,25 +53,59 @@ def write_split(path: Path, data: Data) -> None:
     write_table(path, (list(columns), *zip(*columns.values(), strict=True)))
 
 
-def apply_split(data: Data, path: Path) -> Data:
-    """Return the data with the parts of a table that names exactly its pictures, with their labels."""
-    label_of = {name: data.classes[label] for name, label in zip(data.names, data.labels, strict=True)}
-    found: dict[str, str] = {}
-    for row in read_rows(path, ("path", "label", "split"), ("group",)):
+@dataclass(frozen=True)
+class Listed:
+    """What a table of parts says of data."""
+
+    data: Data  # the pictures that it lists, in its parts
+    unlisted: list[str]  # pictures of the data that it does not list
+    gone: int  # pictures that it lists and the data does not have
+    fault: str | None  # the first thing in which it is not of this data
+
+    def checked(self) -> Self:
+        """Return the same; that it lists other pictures, or by other labels, is an error."""
+        if self.fault:
+            raise UserError(self.fault)
+        return self
+
+
+def listed(data: Data, path: Path) -> Listed:
+    """Hold a table of path, label and split against data."""
+    return rows_listed(data, path, read_rows(path, ("path", "label", "split"), ("group",)))
+
+
+def rows_listed(data: Data, path: Path, rows: Iterable[Mapping[str, str]]) -> Listed:
+    """Hold rows of such a table against data."""
+    place_of = {name: place for place, name in enumerate(data.names)}
+    parts: dict[str, str] = {}
+    faults: list[str] = []
+    for row in rows:
         name, where = row["path"], f"row {row['row']} of {str(path)!r}"
-        if name not in label_of:
-            raise UserError(f"{where} names {name!r}, which {data.where!r} does not have.")
-        if name in found:
+        if name in parts:
             raise UserError(f"{where} names {name!r} a second time.")
-        if row["label"] != label_of[name]:
-            raise UserError(f"{where} gives {name!r} the label {row['label']!r}, not {label_of[name]!r}.")
         part = part_named(row["split"])
         if part is None:
             raise UserError(f"{where} has the split {row['split']!r}: it must be train, val or test.")
-        found[name] = part
-    if missing := [name for name in data.names if name not in found]:
+        parts[name] = part
+        if faults:
+            continue
+        if name not in place_of:
+            faults.append(f"{where} names {name!r}, which {data.where!r} does not have.")
+        elif row["label"] != (label := data.classes[data.labels[place_of[name]]]):
+            faults.append(f"{where} gives {name!r} the label {row['label']!r}, not {label!r}.")
+    unlisted = [name for name in data.names if name not in parts]
+    places = [place for name, place in place_of.items() if name in parts]
+    kept = data.keep(np.array(places, np.int64)) if unlisted else data
+    kept = replace(kept, parts=numbered_parts([parts[name] for name in kept.names]))
+    return Listed(kept, unlisted, len(parts) - len(kept), faults[0] if faults else None)
+
+
+def apply_split(data: Data, path: Path) -> Data:
+    """Return the data with the parts of a table that names exactly its pictures, with their labels."""
+    found = listed(data, path).checked()
+    if missing := found.unlisted:
         raise UserError(f"{str(path)!r} lacks {len(missing)} pictures, the first is {missing[0]!r}.")
-    return replace(data, parts=numbered_parts([found[name] for name in data.names]))
+    return found.data
 
 
 class _Pool:

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.checking.checked import MAX_BAD, Progress
+from residua.data.checking import MAX_BAD
+from residua.data.checking.checked import Progress
 from residua.data.dataset import Data, Skipped
 from residua.data.sources.table import write_table
+from residua.errors import UserError
+from residua.judging import BATCH, SHOWN
 from residua.judging.figures.calibration import Calibration, calibrated
 from residua.judging.figures.intervals import Interval, mean_interval, share_interval
 from residua.judging.figures.metrics import (
@@ -22,18 +25,17 @@ from residua.judging.figures.metrics import (
     confusion_table,
     largest_confusions,
 )
-from residua.judging.figures.mistakes import Mistake, label_errors, likely_label_errors, worst_mistakes
+from residua.judging.figures.mistakes import Mistake, described, likely_label_errors, worst_mistakes
 from residua.judging.figures.outcomes import Outcomes, table
 from residua.judging.figures.ranking import TOP
 from residua.judging.model import Model, load
-from residua.judging.showing.answering import BATCH, answers, rule_of
+from residua.judging.showing.answering import answers
 from residua.judging.showing.matching import ClassMap
 from residua.judging.showing.samples import Name, Samples, choose_samples
-from residua.judging.showing.views import checked_views, described
+from residua.judging.showing.views import checked_views, in_words
 from residua.nets.values import at_least
 from residua.nets.zoo import title
 
-SHOWN = 20
 PLAIN = (
     *("model", "data", "part", "chosen_by", "views", "views_are", "samples", "top1", "top5", "loss"),
     *("macro_f1", "weighted_f1", "balanced_accuracy"),
@@ -53,11 +55,10 @@ class Evaluation:
     views_are: str  # in words
     outcomes: Outcomes  # what it said of every picture
     calibration: Calibration
-    mistakes: tuple[Mistake, ...]  # the worst, by loss
-    label_errors: tuple[Mistake, ...]  # labels that are likely wrong, likeliest first
-    label_error_count: int
     bad: tuple[Skipped, ...] = ()  # pictures that cannot be read: they are not counted
     unlisted: int = 0  # pictures that the split does not list: they are not counted
+    learned: int | None = None  # how many of the pictures are for training; None where nobody says
+    most: int = SHOWN  # how many mistakes, and how many doubtful labels, are listed
 
     @property
     def samples(self) -> int:
@@ -118,6 +119,25 @@ class Evaluation:
         """Return the classes that are taken for one another most often."""
         return largest_confusions(self.outcomes.labels, self._guesses, self.outcomes.classes, most)
 
+    @cached_property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """The worst mistakes, by loss."""
+        return worst_mistakes(self.outcomes, self.most)
+
+    @cached_property
+    def label_errors(self) -> tuple[Mistake, ...]:
+        """Labels that are likely wrong, likeliest first."""
+        return described(self.outcomes, self._doubted[: self.most])
+
+    @property
+    def label_error_count(self) -> int:
+        """How many labels are likely wrong in all."""
+        return len(self._doubted)
+
+    @cached_property
+    def _doubted(self) -> NDArray[np.int64]:
+        return likely_label_errors(self.outcomes)
+
     @property
     def _many(self) -> bool:
         return len(self.outcomes.classes) > TOP
@@ -143,11 +163,12 @@ class Evaluation:
             "temperature": self.calibration.temperature,
             "best_temperature": self.calibration.best_temperature,
             "calibration": asdict(self.calibration) | {"leaning": self.calibration.leaning},
-            "mistakes": [_pictured(each) for each in self.mistakes],
-            "label_errors": [_pictured(each) for each in self.label_errors],
+            "mistakes": [asdict(each) for each in self.mistakes],
+            "label_errors": [asdict(each) for each in self.label_errors],
             "label_error_count": self.label_error_count,
             "bad": [{"path": each.path, "reason": each.reason} for each in self.bad],
             "unlisted": self.unlisted,
+            "learned": self.learned,
         }
 
     def write_csv(self, path: Name) -> None:
@@ -165,7 +186,7 @@ def evaluate(
     views: str = "one",
     mistakes: int = SHOWN,
     root: Name | None = None,
-    max_bad: float = MAX_BAD,
+    max_bad: float | None = None,
     device: str | None = None,
     batch: int = BATCH,
     workers: int | None = None,
@@ -175,24 +196,29 @@ def evaluate(
 
     `part` is train, val, test or all; without it the test pictures are taken, or else val, or else all.
     `split` is a table of path, label and split, as a run has it. `class_map` says which class of the model
-    a class of the data is, where names differ. `views` is one, flip, ten-crop or multi-scale. Without a
-    `device` a model stays where it is, and one from a file runs on a GPU where there is one.
+    a class of the data is, where names differ. `views` is one, flip, ten-crop or multi-scale. More than the
+    share `max_bad` (0.1) of unreadable pictures is an error. Without a `device` a model stays where it is,
+    and one from a file runs on a GPU where there is one.
 
     >>> evaluate("best.safetensors", "photos", part="val").top1  # doctest: +SKIP
     93.75
     """
     shown = checked_views(views)
     for name, value, least in (("batch", batch, 1), ("mistakes", mistakes, 0), ("workers", workers, 0)):
-        if value is not None:
-            at_least(name, value, least)
+        at_least(name, value, least)
     file, judged = (None, model) if isinstance(model, Model) else (Path(model), load(model))
-    rule = rule_of(judged)
-    if not isinstance(data, Samples):
+    rule = judged.rule()
+    if isinstance(data, Samples):
+        _refuse(part=part, split=split, root=root, max_bad=max_bad)
+        samples = data
+    else:
+        _refuse(root=root if isinstance(data, Data) else None)
+        share = MAX_BAD if max_bad is None else max_bad
         beside = [file.parent] if file else []
-        data = choose_samples(data, part=part, split=split, beside=beside, root=root, max_bad=max_bad)
+        samples = choose_samples(data, part=part, split=split, beside=beside, root=root, max_bad=share)
     outcomes, kept = answers(
         judged,
-        data.data,
+        samples.data,
         class_map=class_map,
         views=shown,
         device=device or ("auto" if file else None),
@@ -202,25 +228,26 @@ def evaluate(
     )
     return Evaluation(
         model=str(file) if file else title(judged.network.spec),
-        data=data.data.where,
-        part=data.part,
-        chosen_by=data.chosen_by,
+        data=samples.data.where,
+        part=samples.part,
+        chosen_by=samples.chosen_by,
         views=shown,
-        views_are=described(shown, rule),
+        views_are=in_words(shown, rule),
         outcomes=outcomes,
         calibration=calibrated(outcomes, kept, judged.metadata.temperature or 1.0),
-        mistakes=worst_mistakes(outcomes, mistakes),
-        label_errors=label_errors(outcomes, mistakes),
-        label_error_count=len(likely_label_errors(outcomes)),
-        bad=data.bad,
-        unlisted=data.unlisted,
+        bad=samples.bad,
+        unlisted=samples.unlisted,
+        learned=samples.learned,
+        most=mistakes,
     )
+
+
+def _refuse(**options: object) -> None:
+    """Refuse what says which pictures to take, where they are taken already."""
+    for name, value in options.items():
+        if value is not None:
+            raise UserError(f"{name}={value!r} is not valid: the pictures are chosen already.")
 
 
 def _percent(share: Interval) -> Interval:
     return 100 * share[0], 100 * share[1]
-
-
-def _pictured(mistake: Mistake) -> dict[str, Any]:
-    """Describe a mistake; its place means nothing outside this process."""
-    return {name: value for name, value in asdict(mistake).items() if name != "place"}

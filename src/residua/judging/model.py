@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +17,17 @@ from residua.errors import UserError
 from residua.judging.figures.ranking import TOP, ranked
 from residua.judging.predicting.arrays import batches, one_or_many
 from residua.judging.predicting.files import predict_file, predict_files
-from residua.nets.devices import in_precision
+from residua.judging.predicting.prediction import Guess, Prediction
+from residua.nets.devices import check_precision, in_precision
 from residua.nets.network import Network, Vgg
+from residua.nets.values import at_least
 from residua.weights import modelfile
-from residua.weights.metadata import ClassEntry, Preprocessing
 from residua.weights.model import Stored
-from residua.weights.preprocessing import preprocess
+from residua.weights.preprocessing import normalized, preprocess
 
 BATCH = 32
 
 Name = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Guess:
-    """One class and its probability."""
-
-    label: str
-    id: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of one image: its first guess, and the next ones."""
-
-    label: str
-    id: str
-    probability: float
-    top: tuple[Guess, ...]
 
 
 @dataclass(frozen=True)
@@ -63,22 +46,27 @@ class Model(Stored):
         """Classify pictures: one (a path or three axes), or many (a folder, paths, four axes or a list).
 
         One picture gives a `Prediction`, several arrays or tensors a list of them. A folder, or any iterable
-        of paths and folders, gives an iterator that reads ahead and never holds much: a `Predicted` for each
-        file, with its `path`, and with `error` in place of a label where a file cannot be read.
+        of paths and folders, gives an iterator that reads ahead and never holds much: for each file its
+        `path` and `prediction`, or an `error` in place of that where it cannot be read.
 
         In memory, whole numbers are pixels from 0 to 255 and get the model's preprocessing: arrays are
         (height, width, channels), tensors (channels, height, width). Floating numbers are taken as
         preprocessed already: (channels, height, width) for both.
 
         >>> for found in model.predict("photos"):  # doctest: +SKIP
-        ...     print(found.path, found.label, found.probability, found.error)
+        ...     print(found.path, found.prediction.label if found.prediction else found.error)
         """
+        at_least("top", top, 1)
+        at_least("batch", batch, 1)
+        at_least("workers", workers, 0)
+        check_precision(precision, self.device)
+        ask = partial(self._of_squares, top=top, precision=precision)
         if isinstance(images, (str, os.PathLike)) and not Path(images).is_dir():
-            return predict_file(self, images, top, precision)
+            return predict_file(images, self.rule(), ask)
         if (paths := _paths(images)) is not None:
-            return predict_files(self, paths, top=top, batch=batch, workers=workers, precision=precision)
+            return predict_files(paths, self.rule(), ask, batch=batch, workers=workers)
         single, given = one_or_many(images)
-        found = [each for some in batches(given, batch) for each in self._predicted(some, top, precision)]
+        found = [each for some in batches(given, batch) for each in self._of_any(some, top, precision)]
         return found[0] if single else found
 
     def classify(self, x: Tensor, top: int = TOP, precision: str = "fp32") -> list[Prediction]:
@@ -91,16 +79,6 @@ class Model(Stored):
         """Where the network is."""
         return next(self.network.parameters()).device
 
-    def rule(self) -> Preprocessing:
-        """Return what makes its input of photos; not to know that, or the classes' names, is an error."""
-        if self.preprocessing is None:
-            raise UserError(
-                "photos cannot be predicted: nobody said how this model's input was preprocessed."
-            )
-        if self.classes is None:
-            raise UserError("photos cannot be predicted: nobody said what this model's classes are called.")
-        return self.preprocessing
-
     def as_input(self, x: Tensor) -> Tensor:
         """Put preprocessed images where the network is, in its precision."""
         weight = next(self.network.parameters())
@@ -112,27 +90,26 @@ class Model(Stored):
 
     def chances(self, logits: Tensor) -> Tensor:
         """Return the classes' probabilities, at the model's temperature."""
-        return (logits.float() / (self.metadata.temperature or 1.0)).softmax(1)
+        return (logits.double() / (self.metadata.temperature or 1.0)).softmax(1)
 
     def predictions(self, logits: Tensor, top: int = TOP) -> list[Prediction]:
-        """Name the best classes of each image; at least one."""
-        chances = self.chances(logits).cpu()
-        places = ranked(chances, max(1, top))
-        rows = zip(chances.gather(1, places).tolist(), places.tolist(), strict=True)
-        return [self._prediction(*row) for row in rows]
+        """Name the best classes of each image."""
+        logits = logits.float().cpu()
+        places = ranked(logits, top)  # not the probabilities, of which rounding makes some equal
+        rows = zip(places.tolist(), self.chances(logits).gather(1, places).tolist(), strict=True)
+        return [Prediction(tuple(map(self.guess, *row))) for row in rows]
 
     def guess(self, place: int, chance: float) -> Guess:
         """Name a class by its number."""
-        entry = self.classes[place] if self.classes else ClassEntry(id=str(place), name=str(place))
+        entry = self.entries[place]
         return Guess(entry.name, entry.id, chance)
 
-    def _predicted(self, images: Tensor, top: int, precision: str) -> list[Prediction]:
+    def _of_any(self, images: Tensor, top: int, precision: str) -> list[Prediction]:
         x = images if images.is_floating_point() else preprocess(images, self.rule())
         return self.classify(x, top, precision)
 
-    def _prediction(self, chances: list[float], places: list[int]) -> Prediction:
-        guesses = tuple(map(self.guess, places, chances))
-        return Prediction(guesses[0].label, guesses[0].id, guesses[0].probability, guesses)
+    def _of_squares(self, squares: Tensor, top: int, precision: str) -> list[Prediction]:
+        return self.classify(normalized(squares.to(self.device), self.rule()), top, precision)
 
 
 def load(path: Name) -> Model:
@@ -152,7 +129,7 @@ def evaluating(network: Network | Vgg) -> Iterator[None]:
         network.train(mode)
 
 
-def _paths(images: Any) -> Iterable[Name | None] | None:
+def _paths(images: Any) -> Iterable[Name] | None:
     """Return the paths that were given, or None where it was something else."""
     if isinstance(images, (str, os.PathLike)):
         return [images]

@@ -32,10 +32,14 @@ def multiplies_bf16(device: str) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() if on_cpu else torch.cuda.is_bf16_supported())
 
 
-def in_precision(name: str, device: torch.device) -> AbstractContextManager[None]:
-    """Compute in fp32, or multiply in bf16, which only some devices do."""
+def check_precision(name: str, device: str | torch.device) -> None:
+    """Fail for a precision that there is not, or that a device would not be fast in."""
     if name not in PRECISIONS:
         raise unknown("precision", name, PRECISIONS)
     if name == "bf16" and not multiplies_bf16(str(device)):
         raise UserError(f"precision='bf16' is not for this machine: {device} does not multiply in it.")
-    return torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16")
+
+
+def in_precision(name: str, device: str | torch.device) -> AbstractContextManager[None]:
+    """Compute in fp32, or multiply in bf16."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=name == "bf16")

@@ -17,23 +17,22 @@ from residua.data.facts import BadImageError
 from residua.data.loading.loader import Batch
 from residua.errors import UserError
 from residua.judging.figures.scores import Scores, judge
+from residua.judging.runfiles import BEST, LAST, LOG
+from residua.nets.devices import in_precision
 from residua.training.keeping import checkpoint
 from residua.training.keeping.interruption import Interruption
 from residua.training.keeping.metrics import append_metrics
-from residua.training.keeping.run import LOG, Run
+from residua.training.keeping.run import Run
 from residua.training.pictures.loaders import Loaders
 from residua.training.settings import Settings
 from residua.training.telling.watching import Watch as Watch
 from residua.training.updating.freezing import prepare
-from residua.training.updating.precision import precision
 from residua.training.updating.schedule import rate
 from residua.training.updating.scores import is_better, is_over
 from residua.training.updating.state import State
 from residua.training.updating.update import DivergedError, Updater
 from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Provenance
 from residua.weights.modelfile import write_model
-
-BEST, LAST = "best.safetensors", "last.safetensors"
 
 
 class StoppedError(UserError):
@@ -172,7 +171,7 @@ class Training:
         network = self.state.judged.eval()
 
         def forward(pixels: Tensor) -> Tensor:
-            with precision(self.settings):
+            with in_precision(self.settings.precision, self.settings.device):
                 logits: Tensor = network(pixels)
             return logits
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from residua.judging.runfiles import BEST, SUMMARY
 from residua.training.asking.configfile import read_config
 from residua.training.asking.wanted import wanted
-from residua.training.keeping.run import SUMMARY, Run
+from residua.training.keeping.run import Run
 from residua.training.telling.watching import Choices, Watch
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Finished:
         """Load the best model, ready to predict."""
         from residua.judging.model import load
 
-        return load(self.folder / "best.safetensors")
+        return load(self.folder / BEST)
 
 
 def train(

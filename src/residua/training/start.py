@@ -19,6 +19,7 @@ from residua.data.sources.recognition import open_data
 from residua.data.sources.table import read_rows
 from residua.data.splitting import apply_split, write_split
 from residua.errors import UserError
+from residua.judging.runfiles import BAD, CLASSES, DATA, SPLIT
 from residua.nets.network import Network, Vgg, build_network
 from residua.nets.plan import plan
 from residua.training.asking.wanted import Wanted
@@ -45,8 +46,6 @@ from residua.training.updating.losses import balanced_weights
 from residua.training.updating.state import State
 from residua.training.updating.update import Updater
 from residua.weights.download import show_progress
-
-SPLIT, BAD, CLASSES, DATA = "split.csv", "bad_images.csv", "classes.json", "data.json"
 
 
 @dataclass(frozen=True)

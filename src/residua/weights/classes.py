@@ -6,6 +6,7 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from io import StringIO
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from residua.errors import UserError
+from residua.errors import UserError, unknown
+from residua.files import regular
 from residua.weights.metadata import ClassEntry
 
 SIZE_LIMIT = 10_000_000  # bytes of a file with names
@@ -36,44 +38,78 @@ def match_classes(
     entries: Sequence[ClassEntry], folder_names: Iterable[str], class_map: Mapping[str, str] | None = None
 ) -> dict[str, int]:
     """Find each folder's class by its id or its name, or by what the class map says for the folder."""
-    find = _Finder(entries)
+    finder = _Finder(entries)
     renamed = {_plain(folder): name for folder, name in (class_map or {}).items()}
     matched: dict[str, int] = {}
-    unfamiliar: list[str] = []
+    unfamiliar: list[tuple[str, str]] = []
     for folder in folder_names:
         name = renamed.get(_plain(folder), folder)
-        place = find(name)
-        if place is None:
-            unfamiliar.append(repr(folder) if name == folder else f"{folder!r} (mapped to {name!r})")
+        places = finder.places(name)
+        if len(places) > 1:
+            raise UserError(f"{finder.either(name)}: name the folder by the id, or map it {ASK}.")
+        if places:
+            matched[folder] = places[0]
         else:
-            matched[folder] = place
+            unfamiliar.append((folder, name))
     if unfamiliar:
-        shown = ", ".join(unfamiliar[:SHOWN]) + (", ..." if len(unfamiliar) > SHOWN else "")
+        shown = ", ".join(_unfamiliar(finder, *each) for each in unfamiliar[:SHOWN])
+        more = ", ..." if len(unfamiliar) > SHOWN else ""
         count = f"{len(unfamiliar):,} folder{'s are' if len(unfamiliar) > 1 else ' is'}"
-        raise UserError(f"{count} named as none of the {len(entries):,} classes ({shown}): map them {ASK}.")
+        raise UserError(
+            f"{count} named as none of the {len(entries):,} classes: {shown}{more}; map them {ASK}."
+        )
     return matched
 
 
+def find_class(entries: Sequence[ClassEntry], name: str) -> int:
+    """Find a class by its id or its name, however it is spelt; none or several of it is an error.
+
+    >>> find_class(imagenet_classes(), "Golden_Retriever")
+    207
+    """
+    finder = _Finder(entries)
+    places = finder.places(name)
+    if len(places) > 1:
+        raise UserError(f"{finder.either(name)}: name it by its id.")
+    if not places:
+        raise unknown("class", name, {entry.name for entry in entries})
+    return places[0]
+
+
 class _Finder:
-    """Finds a class by what a folder is called."""
+    """Finds classes by what somebody calls them."""
 
     def __init__(self, entries: Sequence[ClassEntry]) -> None:
         self.entries = entries
         self.ids = {_plain(entry.id): place for place, entry in enumerate(entries)}
-        self.names: dict[str, set[int]] = defaultdict(set)
+        self.spelt: dict[str, dict[int, str]] = defaultdict(dict)  # by any spelling: whose, and how it has it
         for place, entry in enumerate(entries):
             for name in (entry.id, entry.name, ALSO_CALLED.get(entry.id, entry.name)):
-                self.names[_folded(name)].add(place)
+                self.spelt[_folded(name)][place] = name
 
-    def __call__(self, name: str) -> int | None:
-        """Give the class's index, or None; a name of several classes is an error."""
+    def places(self, name: str) -> list[int]:
+        """Return the classes that a name may mean: one, where it is an id."""
         if _plain(name) in self.ids:
-            return self.ids[_plain(name)]
-        places = sorted(self.names.get(_folded(name), ()))
-        if len(places) > 1:
-            meant = " or ".join(f"{self.entries[place].id} ({self.entries[place].name})" for place in places)
-            raise UserError(f"{name!r} may be {meant}: name the folder by the id, or map it {ASK}.")
-        return places[0] if places else None
+            return [self.ids[_plain(name)]]
+        return sorted(self.spelt.get(_folded(name), ()))
+
+    def either(self, name: str) -> str:
+        """Say which classes a name may mean."""
+        named = (self.entries[place] for place in self.places(name))
+        return f"{name!r} may be {' or '.join(f'{entry.id} ({entry.name})' for entry in named)}"
+
+    def nearest(self, name: str) -> str | None:
+        """Return the name or id of a class that is spelt much like this."""
+        found = get_close_matches(_folded(name), self.spelt, n=1)
+        return next(iter(self.spelt[found[0]].values())) if found else None
+
+
+def _unfamiliar(finder: _Finder, folder: str, name: str) -> str:
+    """Name a folder that is called like no class, and the class that may be meant."""
+    near = finder.nearest(name)
+    notes = [f"mapped to {name!r}"] if name != folder else []
+    notes += [f"did you mean {near!r}?"] if near else []
+    return f"{folder!r} ({'; '.join(notes)})" if notes else repr(folder)
 
 
 def _plain(name: str) -> str:
@@ -173,7 +209,7 @@ def _rows(text: str, header: tuple[str, str]) -> Iterator[tuple[str, str]]:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular) as file:
             data = file.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None

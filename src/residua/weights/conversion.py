@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from residua import __version__
-from residua.errors import UserError, unknown
+from residua.errors import unknown
+from residua.files import check_new
 from residua.nets.zoo import title
 from residua.weights.classes import read_classes
 from residua.weights.convert import Converted, read
@@ -45,7 +46,7 @@ def convert(
     if to not in LAYOUTS:
         raise unknown("layout", to, LAYOUTS)
     path = located(source, progress)
-    check_is_new(out, path)
+    check_new(out, path, asked.classes, asked.preprocess)
     converted = read(
         path,
         model=asked.model,
@@ -141,16 +142,11 @@ def _advice(metadata: Metadata, to: str) -> str:
         return "classes and preprocessing are written as far as Hugging Face's files can say them"
     if to != "residua":
         return f"{to} has no place for classes and preprocessing: only weights are written"
-    missing = {"preprocessing": "--preprocess", "class names": "--classes"}
-    known = {"preprocessing": metadata.preprocessing, "class names": metadata.classes}
-    unknown_ones = [name for name, value in known.items() if value is None]
-    if not unknown_ones:
-        return f"{len(metadata.classes or ())} named classes, preprocessing known"
-    options = " and ".join(missing[name] for name in unknown_ones)
-    return f"{' and '.join(unknown_ones)} unknown: photos cannot be predicted before {options}"
-
-
-def check_is_new(out: Path, source: Path) -> None:
-    """Refuse to write over the source."""
-    if out.exists() and source.exists() and out.resolve() == source.resolve():
-        raise UserError(f"{out} is the source itself: name another file.")
+    if metadata.preprocessing and metadata.classes:
+        return f"{len(metadata.classes)} named classes, preprocessing known"
+    missing = []
+    if not metadata.preprocessing:
+        missing.append("preprocessing unknown: photos cannot be predicted before --preprocess")
+    if not metadata.classes:
+        missing.append("class names unknown: classes are called by their numbers before --classes")
+    return "; ".join(missing)

@@ -65,7 +65,10 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise UserError('Keras files are written by h5py: pip install "residua[keras]".') from None
     arrays = {name: tensor.detach().cpu().float().numpy() for name, tensor in tensors.items()}
     write_into = _write_counted if path.name.endswith(".weights.h5") else _write_named
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with (
+        replacing(path) as temporary,
+        h5py.File(temporary, "w", locking=False) as file,  # it is locked already
+    ):
         write_into(file, arrays)
 
 

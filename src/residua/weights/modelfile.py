@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ from residua.weights.tensorfile import (
     is_whole,
     open_safely,
     read_into,
+    read_tensors,
     stated_digest,
     stated_tensors,
     write,
@@ -61,6 +63,12 @@ def write_model(path: Path, state: dict[str, Tensor], metadata: Metadata) -> Non
     write(path, state, metadata.to_json())
 
 
+def write_temperature(path: Path, temperature: float) -> None:
+    """Write a temperature into a model file, whole or not at all; nothing else in it changes."""
+    metadata = replace(inspect(path), temperature=temperature)
+    write_model(path, read_tensors(path), metadata)
+
+
 def is_model_file(path: Path) -> bool:
     """Whether a file says that it is one of ours."""
     if path.suffix.lower() != ".safetensors" or not path.is_file():
@@ -94,6 +102,9 @@ def _damaged(file: Path) -> UserError:
 
 def _stated(file: Path) -> Metadata:
     """Return the metadata, after holding the header against it."""
+    if file.is_dir():
+        found = sorted(file.glob("*.safetensors"))  # of a run, the best before the last
+        raise UserError(f"{file} is a folder: name {found[0] if found else 'a model file'}.")
     with open_safely(file) as tensors:
         stated = tensors.metadata() or {}
         if not stated_digest(stated):

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 
 from residua.errors import UserError
+from residua.files import regular
 from residua.weights import pickled
 from residua.weights.tensorflow import without_training
+
+LONGEST = 10_000_000  # bytes of a configuration
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ def read_source(path: Path, ema: bool = False) -> Source:
         raise UserError(f"{path} does not exist.")
     if path.is_dir():
         return _folder(path)
+    if not path.is_file():
+        raise UserError(f"{path} is a device or a pipe, not a file.")
     reader = READERS.get(_kind(path))
     if reader is None:
         known = ", ".join(sorted(READERS))
@@ -65,10 +70,15 @@ def _folder(path: Path) -> Source:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object of a bounded size."""
-    if path.stat().st_size > 10_000_000:
+    try:
+        with open(path, "rb", opener=regular) as file:
+            text = file.read(LONGEST + 1)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(text) > LONGEST:
         raise UserError(f"{path} is too large for a configuration.")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(text)
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not JSON.") from None
     if not isinstance(data, dict):

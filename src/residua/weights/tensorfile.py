@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from residua.errors import UserError
-from residua.files import replacing
+from residua.files import regular, replacing
 
 HEADER_LIMIT = 10_000_000
 KEY, DIGEST = "residua", "sha256"
@@ -27,8 +28,8 @@ KINDS = FLOATS | WHOLE | {"BOOL": torch.bool, "C64": torch.complex64}
 def open_safely(path: Path) -> safe_open:
     """Open a file whose header was checked: it lies in the file, and so does every tensor, once."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular) as file:
+            size = os.fstat(file.fileno()).st_size
             header = int.from_bytes(file.read(8), "little")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None

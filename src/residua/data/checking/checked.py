@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.ahead import processors
+from residua.data.checking import MAX_BAD
 from residua.data.checking.examining import BITS, RECORD, Answer, Chunk, examine, examine_apart
 from residua.data.checking.remembering import Memory
 from residua.data.dataset import Data, Pictures, Places
@@ -19,10 +20,10 @@ from residua.data.pictures import Files
 from residua.data.sources.recognition import open_data
 from residua.data.sources.table import write_table
 from residua.errors import UserError
+from residua.nets.values import within
 
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
 
-MAX_BAD = 0.1
 AT_ONCE = 4096  # pictures in memory between two reports of progress
 WORTH_A_PROCESS = 32  # pictures; fewer are decoded sooner than another process starts
 
@@ -105,17 +106,32 @@ def _answers(pictures: Pictures, places: Places, workers: int | None) -> Iterato
     return (examine(pictures, chunk) for chunk in chunks)
 
 
-def usable(checked: Checked, max_bad: float = MAX_BAD) -> Data:
-    """Return the data without the bad pictures; more than this share of them is an error."""
+def check_share(max_bad: float) -> None:
+    """Refuse what is no share."""
+    within("max_bad", max_bad, 0, 1, closed=True)
+
+
+def readable(checked: Checked, max_bad: float = MAX_BAD) -> Data:
+    """Return the data without the bad pictures; more than this share of them is an error, and so are all."""
     data, bad = checked.data, len(checked.reasons)
-    if not 0 <= max_bad <= 1:
-        raise UserError(f"max_bad={max_bad} is not valid: it is a share, from 0 to 1.")
-    if bad > max_bad * len(data):
-        share = f"{bad:,} of {len(data):,} pictures ({bad / len(data):.1%}) cannot be read"
-        raise UserError(f"{data.where!r} cannot be used: {share}, and at most {max_bad:.1%} may be bad.")
-    kept = data.keep(checked.good) if bad else data
+    check_share(max_bad)
+    if bad > max_bad * len(data) or bad == len(data):
+        place, reason = next(iter(checked.reasons.items()))
+        raise UserError(
+            f"{data.where!r} cannot be used: {bad:,} of {len(data):,} pictures ({bad / len(data):.1%}) "
+            f"cannot be read, such as {data.names[place]!r} ({reason}), and at most {max_bad:.1%} may be bad."
+        )
+    return data.keep(checked.good) if bad else data
+
+
+def usable(checked: Checked, max_bad: float = MAX_BAD) -> Data:
+    """Return the readable data, to train on; that there are not two classes of it is an error."""
+    kept = readable(checked, max_bad)
+    if len(kept.classes) < 2:
+        only = f"{kept.where!r} has one class only, {kept.classes[0]!r}"
+        raise UserError(f"{only}: a classifier needs at least two classes.")
     if len(np.unique(kept.labels)) < 2:
-        raise UserError(f"{data.where!r} cannot be used: not even two classes have a readable picture.")
+        raise UserError(f"{kept.where!r} cannot be used: not even two classes have a readable picture.")
     return kept
 
 

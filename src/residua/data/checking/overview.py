@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.checking.checked import MAX_BAD, Checked, usable
+from residua.data.checking import MAX_BAD
+from residua.data.checking.checked import Checked, usable
 from residua.data.dataset import PARTS, UNSPLIT, Data, Places
 from residua.data.facts import TRAITS
 from residua.data.splitting import split

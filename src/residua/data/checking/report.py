@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from residua import __version__
-from residua.data.checking.findings import Finding, Item, exit_code, findings, verdict, visible
+from residua.data.checking.findings import Finding, Item, exit_code, findings, verdict
 from residua.data.checking.overview import Overview
 from residua.data.dataset import PARTS
 from residua.data.facts import BadImageError
-from residua.files import replacing
+from residua.data.pages import round_step, templates, webp, write_page
 
 THUMBNAIL = 112  # pixels on screens that show two for one
 BESIDE = 6  # equal pictures shown side by side
@@ -56,28 +53,24 @@ class Card:
 
 def write_report(path: Path, found: Overview) -> None:
     """Write everything that was found as one HTML file that needs no other."""
-    environment = Environment(
-        loader=PackageLoader("residua.data.checking"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters["visible"] = visible
     every = findings(found)
-    page = environment.get_template("report.html").render(
-        found=found,
-        level=("clean", "look", "unusable")[exit_code(found)],
-        verdict=verdict(found),
-        findings=[(finding, _cards(found, finding)) for finding in every],
-        bars=_bars(found),
-        between=max(0, len(found.data.classes) - ROWS),
-        dots=_dots(found),
-        ticks=_ticks(found),
-        plot=PLOT,
-        version=__version__,
+    page = (
+        templates("residua.data.checking")
+        .get_template("report.html")
+        .render(
+            found=found,
+            level=("clean", "look", "unusable")[exit_code(found)],
+            verdict=verdict(found),
+            findings=[(finding, _cards(found, finding)) for finding in every],
+            bars=_bars(found),
+            between=max(0, len(found.data.classes) - ROWS),
+            dots=_dots(found),
+            ticks=_ticks(found),
+            plot=PLOT,
+            version=__version__,
+        )
     )
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_page(path, page)
 
 
 def _bars(found: Overview) -> list[Bar]:
@@ -124,9 +117,7 @@ def _ticks(found: Overview) -> list[tuple[int, float]]:
     largest = _largest(found)
     if not largest:
         return []
-    rough = largest / TICKS
-    power = 10 ** int(np.floor(np.log10(rough))) if rough >= 1 else 1
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    step = max(1, round(round_step(largest, TICKS)))
     return [(value, value * PLOT / largest) for value in range(0, largest + 1, step)]
 
 
@@ -148,9 +139,7 @@ def _thumbnail(found: Overview, place: int) -> str | None:
     picture = Image.fromarray(pixels)
     if max(picture.size) > THUMBNAIL:
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    packed = io.BytesIO()
-    picture.save(packed, "WEBP", quality=75)
-    return "data:image/webp;base64," + base64.b64encode(packed.getvalue()).decode()
+    return webp(picture)
 
 
 def _fitting(width: int, height: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.dataset import PARTS, UNSPLIT
-from residua.errors import UserError, unknown
+from residua.errors import unknown
 
 # What people call the three parts, in small letters.
 PART_NAMES = {
@@ -48,10 +48,6 @@ def numbered_classes(
     for label in sorted(known):
         spelled.setdefault(unicodedata.normalize("NFC", label), label)
     classes = tuple(sorted(spelled.values()))
-    if len(classes) < 2:
-        raise UserError(
-            f"{where!r} has one class only, {classes[0]!r}: a classifier needs at least two classes."
-        )
     place = {label: place for place, label in enumerate(classes)}
     number: dict[str, int] = {}
     for label in sorted(set(labels)):

@@ -19,6 +19,7 @@ from residua.data.sources.digits import open_digits
 from residua.data.sources.folders import open_folder
 from residua.data.sources.table import open_table
 from residua.errors import UserError
+from residua.files import regular
 from residua.weights.transfer import Progress
 
 GZIP = b"\x1f\x8b"
@@ -68,7 +69,7 @@ def _open_file(path: Path, where: str, root: Path | None) -> Data:
     if is_pack(path):
         return open_pack(path)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular) as file:
             start = file.read(len(GZIP))
     except OSError as error:
         raise UserError(f"{where!r} cannot be read: {error.strerror}.") from None

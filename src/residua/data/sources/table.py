@@ -14,7 +14,7 @@ from residua.data.dataset import Data
 from residua.data.pictures import Files
 from residua.data.sources.labels import PART_NAMES, numbered_classes, numbered_parts, part_named
 from residua.errors import UserError, unknown
-from residua.files import replacing
+from residua.files import regular, replacing
 
 NEEDED = ("path", "label")
 OPTIONAL = ("split", "group")
@@ -44,7 +44,7 @@ def safe(row: Iterable[str]) -> list[str]:
 def read_rows(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> Iterator[dict[str, str]]:
     """Yield the rows by column, with the row's number as "row"; further columns are left out."""
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="", opener=regular) as file:
             rows = _numbered(path, file)
             header = next(rows, (1, []))[1]
             columns = _columns(path, header, needed, optional)

@@ -1,6 +1,7 @@
-"""Files and the pictures in folders, one after the other, sorted; of what was found nothing is kept.
+"""Files and the pictures in folders, one after the other, sorted.
 
-A folder of any size takes the memory of so many names: where it has more, it is read again for the next.
+Of files nothing is kept: a folder of any size takes the memory of so many names, and where it has more, it is
+read again for the next. What is kept is two numbers for each folder, and the links that are still to follow.
 Every name counts, also a further one of the same file; a folder is entered once, whatever links lead to it.
 """
 
@@ -28,12 +29,10 @@ class Found(NamedTuple):
     reason: str = ""
 
 
-def walk(given: Iterable[Name | None]) -> Iterator[Found | None]:
-    """Yield every given file, and the pictures in every given folder. A None is passed on: a pause."""
+def walk(given: Iterable[Name]) -> Iterator[Found]:
+    """Yield every given file, and the pictures in every given folder."""
     for name in given:
-        if name is None:
-            yield None
-        elif not isinstance(name, (str, os.PathLike)):
+        if not isinstance(name, (str, os.PathLike)):
             raise UserError(f"expected paths of pictures or folders, not a {type(name).__name__}.")
         elif os.path.isdir(path := os.fspath(name)):  # noqa: PTH112 - a path may have a NUL
             yield from _Walk(path).found()

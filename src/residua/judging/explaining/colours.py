@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from residua.data.dataset import Pixels
 
-Seen = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
+Heat = NDArray[np.float32]  # (height, width), from 0 to 1
+Seen = tuple[float, float, float, float]  # left, top, right, bottom, in the picture's pixels
 
 # Matplotlib's "inferno": it grows evenly brighter, so those who are colour-blind read it too.
 STEPS = (
@@ -21,21 +23,19 @@ STEPS = (
     (249, 201, 50),
     (252, 255, 164),
 )
-MOST, UNSEEN = (
-    0.75,
-    0.75,
-)  # how much covers the picture: the hottest colour, and the white where nothing was seen
+MOST = 0.75  # how much of the picture the hottest colour covers
+UNSEEN = 0.75  # and how much of it is white where nothing was seen
 LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
 
-def coloured(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+def coloured(heat: Heat) -> NDArray[np.float32]:
     """Return the colour (red, green, blue) of each value from 0 to 1."""
     places = np.linspace(0, 1, len(STEPS))
     channels = [np.interp(heat, places, column) for column in zip(*STEPS, strict=True)]
     return np.stack(channels, -1).astype(np.float32)
 
 
-def overlay(pixels: Pixels, heat: NDArray[np.float32], seen: Seen | None = None) -> Pixels:
+def overlay(pixels: Pixels, heat: Heat, seen: Seen | None = None) -> Pixels:
     """Lay a heat map over a picture: RGB of the same size. What lies outside of what was seen is faded."""
     gray = plain(pixels) @ LUMA
     share = (MOST * np.sqrt(heat.clip(0, 1)))[..., None]
@@ -45,6 +45,22 @@ def overlay(pixels: Pixels, heat: NDArray[np.float32], seen: Seen | None = None)
         mixed[outside] += (255 - mixed[outside]) * np.float32(UNSEEN)
     drawn: Pixels = mixed.round().astype(np.uint8)
     return drawn
+
+
+def shown(pixels: Pixels, part: float) -> Image.Image:
+    """Return a picture as RGB, enlarged each pixel to a square, or made smaller."""
+    picture = Image.fromarray(plain(pixels).round().astype(np.uint8))
+    size = max(1, round(picture.width * part)), max(1, round(picture.height * part))
+    return picture.resize(size, Image.Resampling.NEAREST if part > 1 else Image.Resampling.LANCZOS)
+
+
+def laid(picture: Image.Image, heat: Heat, seen: Seen) -> Image.Image:
+    """Lay over a picture, as it is shown, the heat map of the picture as it was."""
+    across, down = picture.width / heat.shape[1], picture.height / heat.shape[0]
+    fitting = Image.fromarray(heat).resize(picture.size, Image.Resampling.BILINEAR)
+    left, top, right, bottom = seen
+    box = left * across, top * down, right * across, bottom * down
+    return Image.fromarray(overlay(np.asarray(picture), np.asarray(fitting, np.float32), box))
 
 
 def plain(pixels: Pixels) -> NDArray[np.float32]:

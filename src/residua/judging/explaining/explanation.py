@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from residua.data.dataset import Pixels
 from residua.data.decoding import decode
 from residua.data.loading.reading import channels_read
-from residua.errors import UserError, unknown
-from residua.judging.explaining.colours import overlay as overlay
-from residua.judging.model import Guess, Model, Prediction, evaluating, load
+from residua.judging.explaining.colours import Heat
+from residua.judging.explaining.illustrating import Explanation
+from residua.judging.model import Model, evaluating, load
 from residua.nets.network import Network, Vgg
+from residua.weights.classes import find_class
 from residua.weights.metadata import Preprocessing
 from residua.weights.preprocessing import preprocess, seen_box
 
 Name = str | os.PathLike[str]
-Heat = NDArray[np.float32]  # (height, width), from 0 to 1
-Box = tuple[float, float, float, float]  # left, top, right, bottom, in the picture's pixels
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A picture, what a model says of it, and where it looked for one of its classes."""
-
-    prediction: Prediction
-    guess: Guess  # the class that was looked for
-    pixels: Pixels  # upright; a large photo was decoded smaller
-    heat: Heat  # of every pixel; 0 where the network saw nothing
-    seen: Box  # where the network's square lies; a letterbox goes beyond the picture
-    cells: tuple[int, int]  # rows and columns of the network's last maps: how finely it can tell
-
-    def save(self, path: Name) -> Path:
-        """Write a PNG: the picture, the same under its heat map, and the first guesses."""
-        from residua.judging.explaining.illustrating import illustrate
-
-        return illustrate(self, Path(path))
 
 
 def explain(model: Model | Name, image: Pixels | Name, label: str | int | None = None) -> Explanation:
@@ -76,22 +55,9 @@ def heatmap(model: Model, pixels: Pixels, label: str | int | None = None) -> Hea
 
 def class_number(model: Model, label: str | int) -> int:
     """Return the number of a class by its name, its id, or its number."""
-    count = model.network.spec.num_classes
-    if isinstance(label, int) and 0 <= label < count:
+    if isinstance(label, int) and 0 <= label < len(model.entries):
         return label
-    entries = model.classes or ()
-    found = [place for place, entry in enumerate(entries) if entry.id == label]
-    found = found or [place for place, entry in enumerate(entries) if entry.name == label]
-    if len(found) > 1:
-        ids = " or ".join(entries[place].id for place in found)
-        raise UserError(f"{len(found)} classes are called {label!r}: name one by its id, {ids}.")
-    if found:
-        return found[0]
-    if entries:
-        raise unknown("class", str(label), {entry.name for entry in entries})
-    raise UserError(
-        f"class {label!r} is not valid: name a number from 0 to {count - 1}, for nobody named them."
-    )
+    return find_class(model.entries, str(label))
 
 
 class _Looked(NamedTuple):

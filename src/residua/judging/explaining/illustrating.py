@@ -1,20 +1,21 @@
-"""The picture of an explanation: what was given, where the network looked in it, and what it says."""
+"""An explanation, and the picture of it: what was given, where the network looked, and what it says."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from residua.data.dataset import Pixels
 from residua.data.lettering import FAINT, INK, PAPER, Pen
-from residua.errors import UserError
-from residua.files import replacing
-from residua.judging.explaining.colours import overlay, plain
+from residua.files import check_suffix, replacing
+from residua.judging.explaining.colours import Heat, Seen, laid, overlay, shown
+from residua.judging.predicting.prediction import Guess, Prediction
 
-if TYPE_CHECKING:
-    from residua.judging.explaining.explanation import Explanation
+Name = str | os.PathLike[str]
 
 LONGEST = 480  # pixels of a picture's longer side
 LEAST = 240  # pixels of a column, so that there is room for text
@@ -24,14 +25,25 @@ SHARE = 52  # width of a probability
 COLD, HOT = "nothing spoke for it", "most did"
 
 
-def illustrate(explanation: Explanation, path: Path) -> Path:
-    """Write an explanation as a PNG."""
-    if path.suffix.lower() != ".png":
-        raise UserError(f"{path} is not valid: the name must end in .png.")
-    picture = drawn(explanation)
-    with replacing(path) as temporary:
-        picture.save(temporary, "PNG")
-    return path
+@dataclass(frozen=True)
+class Explanation:
+    """A picture, what a model says of it, and where it looked for one of its classes."""
+
+    prediction: Prediction
+    guess: Guess  # the class that was looked for
+    pixels: Pixels  # upright; a large photo was decoded smaller
+    heat: Heat  # of every pixel; 0 where the network saw nothing
+    seen: Seen  # where the network's square lies; a letterbox goes beyond the picture
+    cells: tuple[int, int]  # rows and columns of the network's last maps: how finely it can tell
+
+    def save(self, path: Name) -> Path:
+        """Write a PNG: the picture, the same under its heat map, and the first guesses."""
+        file = Path(path)
+        check_suffix(file, ".png")
+        picture = drawn(self)
+        with replacing(file) as temporary:
+            picture.save(temporary, "PNG")
+        return file
 
 
 def drawn(explanation: Explanation) -> Image.Image:
@@ -72,15 +84,10 @@ def _legend(pen: Pen, place: tuple[int, int], explanation: Explanation, width: i
 
 def _panels(explanation: Explanation) -> tuple[Image.Image, Image.Image]:
     """Return the picture, and the same with heat over it, both in the size that is shown."""
-    picture = Image.fromarray(plain(explanation.pixels).round().astype(np.uint8))
-    enlarging = LONGEST // max(picture.size)
-    part = enlarging if enlarging > 1 else min(1.0, LONGEST / max(picture.size))
-    size = max(1, round(picture.width * part)), max(1, round(picture.height * part))
-    shown = picture.resize(size, Image.Resampling.NEAREST if part > 1 else Image.Resampling.LANCZOS)
-    heat = Image.fromarray(explanation.heat).resize(size, Image.Resampling.BILINEAR)
-    left, top, right, bottom = (edge * part for edge in explanation.seen)
-    laid = overlay(np.asarray(shown), np.asarray(heat, np.float32), (left, top, right, bottom))
-    return shown, Image.fromarray(laid)
+    longest = max(explanation.heat.shape)
+    enlarging = LONGEST // longest
+    picture = shown(explanation.pixels, enlarging if enlarging > 1 else min(1.0, LONGEST / longest))
+    return picture, laid(picture, explanation.heat, explanation.seen)
 
 
 def _scale(width: int) -> Image.Image:

@@ -83,8 +83,7 @@ def reliability(confidence: NDArray[np.float32], right: NDArray[np.bool_]) -> tu
 
 def error(bins: tuple[Bin, ...]) -> float:
     """Return the expected calibration error (ECE)."""
-    count = sum(each.count for each in bins)
-    return sum(each.count * _gap(each) for each in bins) / max(1, count)
+    return sum(each.count * _gap(each) for each in bins) / sum(each.count for each in bins)
 
 
 def largest_error(bins: tuple[Bin, ...]) -> float:

@@ -14,8 +14,6 @@ Interval = tuple[float, float]
 
 def share_interval(hits: int, count: int) -> Interval:
     """Return Wilson's interval of a share (0 to 1): sound near 0 and 1 too, and never beyond them."""
-    if count == 0:
-        return 0.0, 1.0
     share, square = hits / count, Z * Z / count
     middle = (share + square / 2) / (1 + square)
     reach = Z * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
@@ -39,8 +37,6 @@ def paired_interval(both: int, first: int, second: int, neither: int) -> Interva
     17, 1998): Wilson's intervals of the two, put together by how they go along with each other.
     """
     count = both + first + second + neither
-    if count == 0:
-        return -1.0, 1.0
     one, other = (both + first) / count, (both + second) / count
     (low1, high1), (low2, high2) = (share_interval(both + only, count) for only in (first, second))
     tie = _correlation(both, first, second, neither)

@@ -20,14 +20,13 @@ class Mistake:
     probability: float  # of what was predicted
     own: float  # of the label
     loss: float
-    place: int  # in the outcomes
 
 
 def worst_mistakes(outcomes: Outcomes, most: int) -> tuple[Mistake, ...]:
     """Return the wrong guesses of the largest loss, largest first."""
     wrong = np.flatnonzero(~outcomes.right)
     order = np.argsort(-outcomes.losses[wrong], kind="stable")[:most]
-    return _described(outcomes, wrong[order])
+    return described(outcomes, wrong[order])
 
 
 def likely_label_errors(outcomes: Outcomes) -> NDArray[np.int64]:
@@ -55,12 +54,8 @@ def self_confidence(outcomes: Outcomes) -> NDArray[np.float64]:
     return usual
 
 
-def label_errors(outcomes: Outcomes, most: int) -> tuple[Mistake, ...]:
-    """Return the pictures whose label is likeliest wrong."""
-    return _described(outcomes, likely_label_errors(outcomes)[:most])
-
-
-def _described(outcomes: Outcomes, places: NDArray[np.int64]) -> tuple[Mistake, ...]:
+def described(outcomes: Outcomes, places: NDArray[np.int64]) -> tuple[Mistake, ...]:
+    """Describe pictures by their places."""
     classes = outcomes.classes
     return tuple(
         Mistake(
@@ -70,7 +65,6 @@ def _described(outcomes: Outcomes, places: NDArray[np.int64]) -> tuple[Mistake, 
             probability=float(outcomes.chances[place, 0]),
             own=float(outcomes.own[place]),
             loss=float(outcomes.losses[place]),
-            place=place,
         )
         for place in places.tolist()
     )

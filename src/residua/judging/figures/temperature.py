@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from residua.errors import UserError
-from residua.judging.figures.ranking import ranked
-from residua.weights.modelfile import inspect, write_model
-from residua.weights.tensorfile import read_tensors
-
-ROOM = 128 * 2**20  # bytes of logits that are kept
+ROOM = 16 * 2**20  # bytes of logits that are kept
 AT_ONCE = 2**21  # numbers that are computed with at once
 COLDEST, HOTTEST = 0.01, 100.0
 EXACT = 1e-5
@@ -46,30 +39,30 @@ class Kept:
         """Return the temperature at which the mean cross entropy is least; None if there is no such one.
 
         There is none where every guess is right (the colder the better), or where the scores say nothing of
-        the classes (the hotter the better). The loss is convex in 1 / temperature, so Newton's steps, halved
-        where they would leave the bounds, find the one place where its slope is 0.
+        the classes (the hotter the better). The loss is convex in 1 / temperature, so Newton's steps find the
+        one place where its slope is 0; those that leave the bounds or hardly shrink give way to halving.
         """
         low, high = 1 / HOTTEST, 1 / COLDEST
-        sharpness = 1.0
+        if self._slope(high)[0] <= 0 or self._slope(low)[0] >= 0:
+            return None
+        sharpness, before = 1.0, math.inf
         for _ in range(STEPS):
             slope, curvature = self._slope(sharpness)
             low, high = (sharpness, high) if slope < 0 else (low, sharpness)
-            target = sharpness - slope / curvature if curvature > 0 else math.inf
-            if not low < target < high:
-                target = math.sqrt(low * high)
-            near = abs(target / sharpness - 1) < EXACT
-            sharpness = target
-            if near:
+            step = slope / curvature if curvature > 0 else math.inf
+            if not low <= sharpness - step <= high or 2 * abs(step) > before:
+                step = sharpness - math.sqrt(low * high)
+            sharpness, before = sharpness - step, abs(step)
+            if before < EXACT * sharpness:
                 break
-        inside = 1.01 / HOTTEST < sharpness < 0.99 / COLDEST
-        return 1 / sharpness if inside else None
+        return 1 / sharpness
 
     def at(self, temperature: float) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
         """Return the first guess's probability, whether it is right, and the loss, at a temperature."""
         confidence, right, losses = [], [], []
         for logits, labels in self._parts():
             logs = (logits / temperature).log_softmax(1)
-            best = ranked(logits, 1)
+            best = logits.argmax(1, keepdim=True)
             confidence.append(logs.gather(1, best)[:, 0].exp().float())
             right.append(best[:, 0] == labels)
             losses.append(-logs.gather(1, labels[:, None])[:, 0].float())
@@ -92,20 +85,3 @@ class Kept:
             torch.split(self.logits, rows), torch.split(self.labels, rows), strict=True
         ):
             yield logits.double(), labels
-
-
-def store_temperature(path: Path, temperature: float) -> None:
-    """Write a temperature into a model file, whole or not at all; nothing else in it changes."""
-    metadata = replace(inspect(path), temperature=temperature)
-    write_model(path, read_tensors(path), metadata)
-
-
-def check_storable(part: str, views: str) -> None:
-    """Refuse to store a temperature that would not hold for new pictures, seen once."""
-    if part == "train":
-        raise UserError(
-            "a temperature fitted to the pictures that a network learned from would make it over-confident: "
-            "store it from --part val, or from other pictures."
-        )
-    if views != "one":
-        raise UserError(f"a temperature is for predictions from one view: store it without --views {views}.")

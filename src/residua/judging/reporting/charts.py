@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from residua.data.pages import round_step
+from residua.judging.figures.calibration import Bin
 from residua.judging.reporting.records import Line, Records
 
 WIDTH, HEIGHT = 330, 190  # of the plotted area
@@ -13,6 +15,8 @@ TICKS = 5
 DOTTED = 40  # points that are still drawn as dots too
 POINTS = 400  # of a line: more could not be told apart
 STEEP = 30  # how many times the least the greatest must be for a logarithmic axis
+SIDE = 300  # of the reliability diagram's square
+LARGEST = 13  # radius of the fullest bin's dot
 
 Pairs = Sequence[tuple[float, float]]
 
@@ -73,6 +77,45 @@ class Chart:
         return "; ".join(f"{curve.name} {curve.ends}" for curve in self.curves)
 
 
+@dataclass(frozen=True)
+class Dot:
+    """Pictures of about one probability: where they stand, and where if the probability were true."""
+
+    count: int
+    confidence: float
+    accuracy: float
+    x: float
+    y: float
+    radius: float
+    ideal: float
+
+    @property
+    def words(self) -> str:
+        """Say it for who cannot see it."""
+        return f"{self.count:,} pictures: it says {self.confidence:.1%}, {self.accuracy:.1%} are right"
+
+
+PERCENTS = tuple(Tick(SIDE * percent / 100, str(percent)) for percent in range(0, 101, 20))
+
+
+def reliability(bins: Sequence[Bin]) -> list[Dot]:
+    """Return a dot for each bin: how often the network is right, beside how often it says that it is."""
+    most = max((each.count for each in bins), default=1)
+    return [
+        Dot(
+            count=each.count,
+            confidence=each.confidence,
+            accuracy=each.accuracy,
+            x=SIDE * each.confidence,
+            y=SIDE * (1 - each.accuracy),
+            radius=3 + (LARGEST - 3) * math.sqrt(each.count / most),
+            ideal=SIDE * (1 - each.confidence),
+        )
+        for each in bins
+        if each.count and each.confidence is not None and each.accuracy is not None
+    ]
+
+
 def training_charts(run: Records) -> list[Chart]:
     """Draw how a training went; what was never measured has no chart."""
 
@@ -112,7 +155,7 @@ def _axis(values: Sequence[float], zero: bool) -> Axis:
         low = min(0.0, low)
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
-    rounds = _step(low, high)
+    rounds = round_step(high - low, TICKS)
     return Axis(math.floor(low / rounds) * rounds, math.ceil(high / rounds) * rounds, HEIGHT)
 
 
@@ -129,15 +172,8 @@ def _thinned(pairs: Pairs) -> list[tuple[float, float]]:
     return [*pairs[:-1:every], pairs[-1]]
 
 
-def _step(low: float, high: float) -> float:
-    """Return the distance of ticks: 1, 2 or 5 times a power of ten."""
-    rough = (high - low) / TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
-
-
 def _rounds(low: float, high: float) -> list[float]:
-    step = _step(low, high)
+    step = round_step(high - low, TICKS)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{number * step:.10g}") for number in range(first, last + 1)]
 

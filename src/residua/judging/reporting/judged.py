@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar, get_type_hints
+
+from residua.judging.figures.calibration import Bin, Calibration
+from residua.judging.figures.intervals import Interval
+from residua.judging.figures.metrics import ClassScores, Confusion
+from residua.judging.figures.mistakes import Mistake
+from residua.nets.values import at_least, checked, within
 
 WORST, BEST = 20, 5  # classes with a row, where there are more
 HEATED = 30  # classes at most whose confusions are shown as a table
-PAIRS, BESIDE = 20, 10  # confusions that are listed, and beside a table of all
+BESIDE = 10  # confusions that are listed beside a table of all
 CASES, DOUBTS = 12, 6  # mistakes, and likely label errors, that are shown
 SHADES = 9  # steps of a cell's colour
-HUGE = 1e12  # no figure is as large
 FEW = 10  # held-out pictures: of fewer, a class's figures say little
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """One class: pictures to learn from and held out, and how well it is told apart, in percent."""
-
-    name: str
-    learned: int | None
-    support: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -36,76 +30,38 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One class named for another, how often, and of how many."""
-
-    label: str
-    predicted: str
-    count: int
-    support: int
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Pictures of about one probability."""
-
-    count: int
-    confidence: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Case:
-    """One picture, what it is labelled and what the network says."""
-
-    path: str
-    label: str
-    predicted: str
-    probability: float
-    own: float | None  # probability of the label
-
-
-@dataclass(frozen=True)
 class Judged:
     """An evaluation as its JSON has it: shares are in percent, probabilities and calibration from 0 to 1."""
 
     samples: int
     top1: float
     top5: float | None
-    interval: tuple[float, float] | None
-    ece: float | None
-    temperature: float | None  # that the model has
-    best_temperature: float | None  # that suits these pictures, and the error that it leaves
-    best_ece: float | None
-    bins: tuple[Bin, ...]
-    classes: tuple[ClassRow, ...]
+    interval: Interval  # of top-1, 95%
+    calibration: Calibration
+    classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...] | None
-    pairs: tuple[Pair, ...]
-    mistakes: tuple[Case, ...]
-    label_errors: tuple[Case, ...]
+    confusions: tuple[Confusion, ...]  # the largest
+    mistakes: tuple[Mistake, ...]
+    label_errors: tuple[Mistake, ...]
     label_error_count: int
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any], learned: Mapping[str, int]) -> Judged:
-        """Read what `residua evaluate --json` says; `learned` counts the training pictures of each class."""
-        calibration = said["calibration"]
-        classes = tuple(_class(row, learned) for row in said["per_class"])
+    def from_json(cls, said: Mapping[str, Any]) -> Judged:
+        """Read what `residua evaluate --json` says; what it does not say, or says oddly, is an error."""
+        classes = tuple(_read(ClassScores, row) for row in said["per_class"])
+        top1, interval = _share("top1", said["top1"]), said["intervals"]["top1"]
         return cls(
-            samples=_count(said["samples"]),
-            top1=_real(said["top1"]),
-            top5=_number(said["top5"]),
-            interval=_interval(said["intervals"].get("top1")),
-            ece=_number(calibration["ece"]),
-            temperature=_number(calibration["temperature"]),
-            best_temperature=_number(calibration["best_temperature"]),
-            best_ece=_number(calibration["best_ece"]),
-            bins=tuple(_bin(row) for row in calibration["bins"] if row["count"]),
+            samples=_counted("samples", said["samples"], 1),
+            top1=top1,
+            top5=None if said["top5"] is None else _share("top5", said["top5"]),
+            interval=(_share("interval", interval[0]), _share("interval", interval[1])),
+            calibration=_calibration(said["calibration"]),
             classes=classes,
             confusion=_table(said["confusion"], len(classes)),
-            pairs=_pairs(said, classes),
-            mistakes=tuple(_case(row) for row in said["mistakes"][:CASES]),
-            label_errors=tuple(_case(row) for row in said["label_errors"][:DOUBTS]),
-            label_error_count=_count(said["label_error_count"]),
+            confusions=tuple(_read(Confusion, row) for row in said["confusions"]),
+            mistakes=tuple(_read(Mistake, row) for row in said["mistakes"][:CASES]),
+            label_errors=tuple(_read(Mistake, row) for row in said["label_errors"][:DOUBTS]),
+            label_error_count=_counted("label_error_count", said["label_error_count"]),
         )
 
     @property
@@ -121,16 +77,21 @@ class Judged:
     @property
     def baseline(self) -> float:
         """What always naming the most frequent class would be worth, in percent."""
-        return 100 * max((row.support for row in self.classes), default=0) / max(1, self.samples)
+        return 100 * max((row.support for row in self.classes), default=0) / self.samples
 
     @property
-    def ranked(self) -> list[ClassRow]:
+    def support(self) -> dict[str, int]:
+        """How many held-out pictures each class has."""
+        return {row.name: row.support for row in self.classes}
+
+    @property
+    def ranked(self) -> list[ClassScores]:
         """The classes that occur, worst first."""
         there = [row for row in self.classes if row.support]
         return sorted(there, key=lambda row: (row.f1 or 0.0, row.recall or 0.0, row.name))
 
     @property
-    def rows(self) -> list[ClassRow]:
+    def rows(self) -> list[ClassScores]:
         """The classes to show: all, or the worst and the best of many."""
         every = self.ranked
         return every if len(every) <= WORST + BEST else [*every[:WORST], *every[-BEST:]]
@@ -151,9 +112,9 @@ class Judged:
         return sum(0 < row.support < FEW for row in self.classes)
 
     @property
-    def listed(self) -> tuple[Pair, ...]:
+    def listed(self) -> tuple[Confusion, ...]:
         """The largest confusions; fewer where a table has all."""
-        return self.pairs[:BESIDE] if self.cells else self.pairs
+        return self.confusions[:BESIDE] if self.cells else self.confusions
 
     @property
     def cells(self) -> list[list[Cell]] | None:
@@ -163,76 +124,46 @@ class Judged:
         return [[Cell(count, _shade(count, sum(row))) for count in row] for row in self.confusion]
 
 
-def _class(row: Mapping[str, Any], learned: Mapping[str, int]) -> ClassRow:
-    name = str(row["name"])
-    figures = (_number(row[figure]) for figure in ("precision", "recall", "f1"))
-    return ClassRow(name, learned.get(name), _count(row["support"]), *figures)
+def _read(kind: type[Read], row: Mapping[str, Any], **made: Any) -> Read:
+    """Make a dataclass of what JSON has by its names, each of its type; no number in them is negative."""
+    hints = get_type_hints(kind)
+    names = [each.name for each in fields(kind) if each.name not in made]  # type: ignore[arg-type]
+    values = {name: checked(name, row[name], hints[name]) for name in names}
+    for name, value in values.items():
+        if isinstance(value, (int, float)):
+            at_least(name, value, 0)
+    return kind(**values, **made)
 
 
-def _pairs(said: Mapping[str, Any], classes: Sequence[ClassRow]) -> tuple[Pair, ...]:
-    """Return the largest confusions."""
-    support = {row.name: row.support for row in classes}
-    found = [
-        Pair(str(row["label"]), str(row["predicted"]), _count(row["count"]), support.get(row["label"], 0))
-        for row in said.get("confusions") or _counted(said["confusion"] or [], classes)
-    ]
-    return tuple(sorted(found, key=lambda pair: (-pair.count, pair.label, pair.predicted))[:PAIRS])
-
-
-def _counted(confusion: Sequence[Sequence[int]], classes: Sequence[ClassRow]) -> list[dict[str, Any]]:
-    return [
-        {"label": classes[label].name, "predicted": classes[guess].name, "count": count}
-        for label, row in enumerate(confusion)
-        for guess, count in enumerate(row)
-        if count and label != guess
-    ]
+def _calibration(said: Mapping[str, Any]) -> Calibration:
+    bins = tuple(_read(Bin, row) for row in said["bins"])
+    found = _read(Calibration, said, bins=bins)
+    if not found.temperature:
+        raise ValueError(found.temperature)
+    return found
 
 
 def _table(rows: Any, size: int) -> tuple[tuple[int, ...], ...] | None:
     if rows is None:
         return None
-    table = tuple(tuple(map(_count, row)) for row in rows)
+    table = tuple(tuple(_counted("confusion", count) for count in row) for row in rows)
     if {len(table), *map(len, table)} != {size}:
         raise ValueError(size)
     return table
 
 
-def _bin(row: Mapping[str, Any]) -> Bin:
-    return Bin(_count(row["count"]), _real(row["confidence"]), _real(row["accuracy"]))
+def _counted(name: str, value: Any, least: int = 0) -> int:
+    count: int = checked(name, value, int)
+    at_least(name, count, least)
+    return count
 
 
-def _case(row: Mapping[str, Any]) -> Case:
-    return Case(
-        path=str(row["path"]),
-        label=str(row["label"]),
-        predicted=str(row["predicted"]),
-        probability=_real(row["probability"]),
-        own=_number(row.get("own")),
-    )
+def _share(name: str, value: Any) -> float:
+    share: float = checked(name, value, float)
+    within(name, share, 0, 100, closed=True)
+    return share
 
 
 def _shade(count: int, total: int) -> int:
     """Return how strong a cell's colour is; any count at all can be seen."""
     return 0 if not count else 1 + round((SHADES - 1) * count / total)
-
-
-def _interval(value: Any) -> tuple[float, float] | None:
-    return None if value is None else (_real(value[0]), _real(value[1]))
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else _real(value)
-
-
-def _real(value: Any) -> float:
-    number = float(value)
-    if not abs(number) < HUGE:
-        raise ValueError(value)
-    return number
-
-
-def _count(value: Any) -> int:
-    number = int(value)
-    if not 0 <= number < HUGE:
-        raise ValueError(value)
-    return number

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from residua import __version__
 from residua.data.checking.checked import Progress
-from residua.data.checking.findings import visible
 from residua.data.dataset import Data
-from residua.files import replacing
-from residua.judging.reporting import charts, diagram, overview, words
+from residua.data.pages import templates, write_page
+from residua.judging.reporting import charts, overview, words
 from residua.judging.reporting.album import Album
 from residua.judging.reporting.judged import WORST, Judged
 from residua.judging.reporting.records import Records
-from residua.judging.reporting.sources import judged, model, pictures
-
-NAME = "report.html"
-LONGEST = 160  # characters of a name
+from residua.judging.reporting.sources import Sources, gather
+from residua.judging.runfiles import REPORT
 
 
 @dataclass(frozen=True)
@@ -35,11 +30,14 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data, as docs/report.md describes it."""
-        figures = ("samples", "top1", "top5", "ece")
+        found = self.judged
         return {
             "report": str(self.path),
             "finished": self.finished,
-            **{name: getattr(self.judged, name, None) for name in figures},
+            "samples": found and found.samples,
+            "top1": found and found.top1,
+            "top5": found and found.top5,
+            "ece": found and found.calibration.ece,
             "missing": list(self.missing),
         }
 
@@ -56,73 +54,62 @@ def write_report(
     It is made of the folder's files, and shows pictures of the run's data, or of `data` where they lie now. A
     run that is not finished is judged first; `progress` hears how far that is.
     """
-    run, path = Records(folder), out or folder / NAME
-    there = data if isinstance(data, Data) else pictures(run, data)
-    best = model(run)
-    found = judged(run, best, there, progress)
-    page = _page(run, found, Album(there, best))
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
-    return Report(path, run.finished, found, tuple(run.missing))
+    run, path = Records.read(folder), out or folder / REPORT
+    sources = gather(run, data, progress)
+    write_page(path, page(run, sources))
+    return Report(path, run.finished, sources.judged, (*run.missing, *sources.missing))
 
 
-def _page(run: Records, found: Judged | None, album: Album) -> str:
-    everything = {  # all of it is read before the page says what is missing
-        "title": overview.title(run),
+def page(run: Records, sources: Sources) -> str:
+    """Return the report of a run as HTML."""
+    template = templates("residua.judging.reporting").get_template("run.html")
+    missing = (*run.missing, *sources.missing)
+    return template.render(_of_run(run) | _of_model(run, sources), missing=missing)
+
+
+def _of_run(run: Records) -> dict[str, Any]:
+    """Return what the page says of the training."""
+    return {
+        "title": " on ".join(overview.title(run)),
         "day": overview.day(run),
+        "unfinished": "" if run.finished else words.unfinished(run),
+        "passes": len(run.passes),
         "charts": charts.training_charts(run),
+        "width": charts.WIDTH,
+        "height": charts.HEIGHT,
         "parts": overview.parts(run),
         "class_sizes": overview.class_sizes(run),
         "sizes": overview.sizes(run),
         "findings": overview.findings(run),
-        "bad": run.bad,
+        "bad": run.bad[: overview.NAMED],
+        "bad_count": len(run.bad),
         "settings": overview.settings(run),
         "all_settings": overview.all_settings(run),
         "environment": overview.environment(run),
-        "limits": words.limits(found, run),
+        "version": __version__,
     }
-    template = _templates().get_template("run.html")
-    return template.render(
-        everything,
-        run=run,
-        judged=found,
-        album=album,
-        words=words,
-        plot=charts,
-        diagram=diagram,
-        named=overview.NAMED,
-        worst=WORST,
-        version=__version__,
-    )
 
 
-@cache
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("residua.judging.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"visible": _short, "lines": _lines, "percent": _percent, "count": _count}
-    return environment
-
-
-def _short(text: Any, longest: int = LONGEST) -> str:
-    """Write a name for people: on one line, and not too long."""
-    seen = visible(str(text))
-    half = longest // 2
-    return seen if len(seen) <= longest else f"{seen[:half]} ... {seen[-half:]}"
-
-
-def _lines(text: str) -> str:
-    return "\n".join(map(visible, text.split("\n")))
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}f}%"
-
-
-def _count(value: int) -> str:
-    return f"{value:,}"
+def _of_model(run: Records, sources: Sources) -> dict[str, Any]:
+    """Return what the page says of the network."""
+    found = sources.judged
+    limits = words.limits(found, run)
+    if found is None:
+        return {"judged": None, "limits": limits}
+    album = Album(sources.pictures, sources.model)
+    return {
+        "judged": found,
+        "limits": limits,
+        "verdict": words.verdict(found),
+        "measured": words.measured(found, run),
+        "learned": Counter(row["label"] for row in run.split if row["split"] == "train"),
+        "worst": WORST,
+        "dots": charts.reliability(found.calibration.bins),
+        "side": charts.SIDE,
+        "percents": charts.PERCENTS,
+        "believed": words.believed(found.calibration),
+        "mistakes": [album.show(each) for each in found.mistakes],
+        "about_mistakes": words.mistakes(found),
+        "label_errors": [album.show(each) for each in found.label_errors],
+        "about_label_errors": words.label_errors(found),
+    }

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from residua.judging.reporting.judged import Judged
+from residua.judging.figures.calibration import Calibration
+from residua.judging.reporting.judged import FEW, Judged
 from residua.judging.reporting.records import Records
+
+LEANINGS = {
+    "over-confident": "It is over-confident: surer of itself than it is right.",
+    "under-confident": "It is under-confident: less sure of itself than it is right.",
+    "fitting": "It is about as sure of itself as it is right.",
+    "undetermined": "Whether it is too sure of itself cannot be told from these pictures.",
+}
 
 
 def verdict(judged: Judged) -> str:
@@ -35,26 +43,19 @@ def _about(judged: Judged) -> str:
 
 def measured(judged: Judged, run: Records) -> str:
     """Say on what that was measured, and how sure it is."""
-    sentences = []
-    if judged.interval:
-        low, high = judged.interval
-        sentences.append(
-            f"Of all such pictures it would name between {low:.1f}% and {high:.1f}% correctly (95% interval)."
-        )
-    sentences.append(_beside_none(judged))
+    low, high = judged.interval
     passes = len(run.passes)
-    sentences.append(
-        "It did not learn from these pictures, but "
-        + (f"the best of {passes:,} passes was chosen by them" if passes > 1 else "it was chosen by them")
-        + ": expect slightly less on new pictures of the same kind."
+    chosen = f"the best of {passes:,} passes was chosen by them" if passes > 1 else "it was chosen by them"
+    return (
+        f"Of all such pictures it would name between {low:.1f}% and {high:.1f}% correctly (95% interval). "
+        f"{_beside_none(judged)} It did not learn from these pictures, but {chosen}: expect slightly less on "
+        "new pictures of the same kind."
     )
-    return " ".join(sentences)
 
 
 def _beside_none(judged: Judged) -> str:
     """Hold it against what can be had without looking at a picture."""
-    low = judged.interval[0] if judged.interval else judged.top1
-    if low > judged.baseline:
+    if judged.interval[0] > judged.baseline:
         return f"Always naming the most frequent class would get {judged.baseline:.1f}%."
     return (
         "It has not been shown to be better than always naming the most frequent class, "
@@ -62,30 +63,20 @@ def _beside_none(judged: Judged) -> str:
     )
 
 
-def calibration(judged: Judged) -> list[str]:
+def believed(found: Calibration) -> list[str]:
     """Say whether its probabilities can be believed."""
-    if judged.ece is None:
-        return []
-    mean = sum(each.count * each.confidence for each in judged.bins) / max(1, judged.samples)
-    gap = 100 * mean - judged.top1
-    tendency = "too sure of itself" if gap > 0 else "not sure enough of itself"
-    sentences = [
-        f"Its probabilities are {100 * judged.ece:.1f} points off on average (expected calibration error)."
-    ]
-    if abs(gap) >= 1:
-        sentences.append(
-            f"It is {tendency}: it says {100 * mean:.1f}% on average and is right in {judged.top1:.1f}%."
-        )
-    if judged.best_temperature and judged.best_ece is not None:
-        sentences.append(_temperature(judged, judged.best_temperature, judged.best_ece))
+    error = f"{100 * found.ece:.1f} points off on average (expected calibration error)."
+    sentences = [f"Its probabilities are {error}", LEANINGS[found.leaning]]
+    if found.best_temperature is not None and found.best_ece is not None:
+        sentences.append(_temperature(found, found.best_temperature, found.best_ece))
     return sentences
 
 
-def _temperature(judged: Judged, best: float, left: float) -> str:
+def _temperature(found: Calibration, best: float, left: float) -> str:
     """Say whether another temperature would make the probabilities truer."""
-    own = judged.temperature or 1.0
+    own = found.temperature
     said = f"The temperature that fits these pictures best is {best:.2f}, the model's is {own:.2f}"
-    if judged.ece is not None and left < judged.ece:
+    if left < found.ece:
         return (
             f"{said}: it would leave {100 * left:.1f} points (residua evaluate --store-temperature writes it "
             "into the model)."
@@ -139,7 +130,7 @@ def _weak(judged: Judged) -> list[str]:
     if judged.few:
         plural = "class has" if judged.few == 1 else "classes have"
         sentences.append(
-            f"{judged.few:,} {plural} fewer than 10 held-out pictures: those figures say little."
+            f"{judged.few:,} {plural} fewer than {FEW} held-out pictures: those figures say little."
         )
     weak = [row for row in judged.ranked if row.recall is not None and row.recall < 50]
     if weak:

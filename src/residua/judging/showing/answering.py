@@ -10,7 +10,7 @@ import torch
 
 from residua.data.checking.checked import Progress
 from residua.data.dataset import Data
-from residua.errors import UserError
+from residua.judging import BATCH
 from residua.judging.figures.outcomes import Outcomes, empty_outcomes, fill
 from residua.judging.figures.temperature import Kept
 from residua.judging.model import evaluating
@@ -18,10 +18,7 @@ from residua.judging.showing.matching import ClassMap, class_names, matched_labe
 from residua.judging.showing.views import Showing, Views
 from residua.nets.devices import device_named
 from residua.nets.network import Network, Vgg
-from residua.weights.metadata import Preprocessing
 from residua.weights.model import Stored
-
-BATCH = 64
 
 
 def answers(
@@ -41,7 +38,7 @@ def answers(
     kept = Kept(labels, len(outcomes.classes))
     temperature = model.metadata.temperature or 1.0
     with _judging(model.network, device) as place:
-        showing = Showing(model.network, data, rule_of(model), views, batch, workers, place)
+        showing = Showing(model.network, data, model.rule(), views, batch, workers, place)
         done = 0
         with closing(showing.logits()) as found:
             for logits in found:
@@ -51,16 +48,6 @@ def answers(
                 if progress:
                     progress(done, len(data))
     return outcomes, kept
-
-
-def rule_of(model: Stored) -> Preprocessing:
-    """Return what makes a model's input of pixels; not to know it is an error."""
-    if model.preprocessing is None:
-        raise UserError(
-            "this model cannot be shown pictures: nobody said how its input was preprocessed; "
-            "`residua convert --preprocess` does."
-        )
-    return model.preprocessing
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from residua.data.dataset import Data
 from residua.errors import UserError
 from residua.weights.classes import match_classes, read_class_map
-from residua.weights.metadata import ClassEntry
 from residua.weights.model import Stored
 
 ClassMap = Mapping[str, str] | str | os.PathLike[str]
@@ -27,26 +26,21 @@ def matched_labels(model: Stored, data: Data, class_map: ClassMap | None = None)
     columns, folder and class.
     """
     present = [data.classes[place] for place in np.unique(data.labels).tolist()]
-    renamed = _read(class_map, data.classes)
-    entries = entries_of(model)
     try:
-        found = match_classes(entries, present, renamed)
+        found = match_classes(model.entries, present, _read(class_map, data.classes))
     except UserError as error:
-        raise UserError(f"{error}{_hint(model, present, renamed)}") from None
+        if model.classes is not None:
+            raise
+        raise UserError(
+            f"{error} Nobody said what this model calls its classes: `residua convert --classes FILE` does."
+        ) from None
     number = np.array([found.get(name, -1) for name in data.classes], np.int32)
     return number[data.labels]
 
 
-def entries_of(model: Stored) -> Sequence[ClassEntry]:
-    """Return the model's classes; those of which nobody said the names are called by their numbers."""
-    if model.classes is not None:
-        return model.classes
-    return [ClassEntry(id=str(place), name=str(place)) for place in range(model.network.spec.num_classes)]
-
-
 def class_names(model: Stored) -> tuple[str, ...]:
     """Return the names of the model's classes; where two are alike, with their ids."""
-    entries = entries_of(model)
+    entries = model.entries
     times = Counter(entry.name for entry in entries)
     return tuple(entry.name if times[entry.name] == 1 else f"{entry.name} ({entry.id})" for entry in entries)
 
@@ -62,15 +56,3 @@ def _read(class_map: ClassMap | None, classes: Sequence[str]) -> Mapping[str, st
         hint = f": did you mean {near[0]!r}?" if near else "."
         raise UserError(f"{os.fspath(class_map)} maps {odd[0]!r}, which is no class of the data{hint}")
     return renamed
-
-
-def _hint(model: Stored, present: Sequence[str], renamed: Mapping[str, str]) -> str:
-    """Name the class nearest to the first that is not known."""
-    if model.classes is None:
-        return " Nobody said what this model's classes are called: `residua convert --classes FILE` does."
-    known = {text for entry in model.classes for text in (entry.id, entry.name)}
-    unknown = (renamed.get(name, name) for name in present if renamed.get(name, name) not in known)
-    for name in unknown:
-        if near := get_close_matches(name, known, n=1):
-            return f" Nearest to {name!r} is {near[0]!r}."
-    return ""

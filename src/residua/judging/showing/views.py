@@ -42,7 +42,7 @@ def checked_views(name: str) -> Views:
     raise unknown("views", name, VIEWS)
 
 
-def described(views: Views, rule: Preprocessing) -> str:
+def in_words(views: Views, rule: Preprocessing) -> str:
     """Say in words what a network is shown."""
     if views == "ten-crop":
         return (

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from residua.errors import UserError
-from residua.files import replacing
+from residua.files import regular, replacing
 
 
 class _Loader(yaml.SafeLoader):
@@ -29,9 +29,10 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+012345
 def read_config(path: Path) -> dict[str, Any]:
     """Read settings by name; objects of Python are refused."""
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
+        with open(path, encoding="utf-8", opener=regular) as file:
+            values = yaml.load(file.read(), _Loader)  # noqa: S506 - a safe loader
     except (OSError, UnicodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}.") from None
+        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         first, _, _ = str(error).partition("\n")
         raise UserError(f"{path} is not valid YAML: {first}.") from None

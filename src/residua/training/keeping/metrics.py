@@ -10,25 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from residua.errors import UserError
-
-NAME = "metrics.jsonl"
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics; a last one that a crash tore is left out."""
-    path = folder / NAME
-    try:
-        *lines, _ = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            found.append(_object(line))
-        except ValueError:
-            if number < len(lines):
-                raise UserError(f"line {number} of {path} is not a JSON object: it was changed.") from None
-    return found
+from residua.judging.runfiles import METRICS
 
 
 def append_metrics(folder: Path, values: Mapping[str, Any]) -> int:
@@ -37,7 +19,7 @@ def append_metrics(folder: Path, values: Mapping[str, Any]) -> int:
     A number that is not finite is written as null, which every reader of JSON knows.
     """
     finite = {name: None if _odd(value) else value for name, value in values.items()}
-    path = folder / NAME
+    path = folder / METRICS
     try:
         with path.open("ab") as file:
             file.write(json.dumps(finite).encode() + b"\n")
@@ -50,7 +32,7 @@ def append_metrics(folder: Path, values: Mapping[str, Any]) -> int:
 
 def cut_metrics(folder: Path, length: int) -> None:
     """Forget the lines behind the length that a checkpoint stated: they will be written again."""
-    path = folder / NAME
+    path = folder / METRICS
     try:
         with path.open("ab") as file:
             kept = path.read_bytes()[:length]
@@ -58,13 +40,6 @@ def cut_metrics(folder: Path, length: int) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    value = json.loads(line)
-    if not isinstance(value, dict):
-        raise ValueError(line)
-    return value
 
 
 def _odd(value: Any) -> bool:

@@ -14,10 +14,10 @@ from typing import Any, Self
 
 from residua.errors import UserError
 from residua.files import BusyError, locked, replacing, sweep
+from residua.judging.runfiles import CONFIG, ENVIRONMENT, LOG, SUMMARY
 from residua.training.asking.configfile import read_config, write_config
 from residua.training.keeping.environment import environment
 
-CONFIG, ENVIRONMENT, SUMMARY, LOG = "config.yaml", "env.json", "summary.json", "log.txt"
 STATE, LOCK = "state", ".lock"
 
 

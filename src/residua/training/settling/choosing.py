@@ -12,7 +12,7 @@ from residua.data.augmentation import usual
 from residua.data.augmentation.description import SMALL
 from residua.data.dataset import Data
 from residua.errors import UserError, unknown
-from residua.nets.devices import device_named
+from residua.nets.devices import device_named, multiplies_bf16
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec as named_spec
@@ -24,7 +24,6 @@ from residua.training.recipes import recipe as named_recipe
 from residua.training.settings import Settings
 from residua.training.settling.beginnings import Beginning, from_published_if_possible, from_weights
 from residua.training.settling.statistics import colours
-from residua.training.updating.precision import multiplies_bf16
 from residua.weights.metadata import Preprocessing
 
 PHOTO = 224

@@ -16,6 +16,7 @@ from residua.data.dataset import Data
 from residua.data.loading.loader import Batch, Loader
 from residua.data.packing.paying import Verdict, pays
 from residua.errors import UserError
+from residua.nets.devices import in_precision
 from residua.nets.memory import memory
 from residua.nets.network import Network, Vgg
 from residua.nets.plan import plan
@@ -23,7 +24,6 @@ from residua.training.pictures.loaders import Loaders
 from residua.training.pictures.packed import packed_channels
 from residua.training.settings import Settings
 from residua.training.updating.freezing import prepare
-from residua.training.updating.precision import precision
 from residua.training.updating.state import State
 from residua.training.updating.update import Updater
 
@@ -88,7 +88,7 @@ class Stopwatch:
         network = self.make_network(settings).eval()
 
         def forward() -> None:
-            with torch.inference_mode(), precision(settings):
+            with torch.inference_mode(), in_precision(settings.precision, settings.device):
                 network(batch.inputs()).sum().item()  # waits for the device
 
         return statistics.median(_times(forward)) / len(batch)

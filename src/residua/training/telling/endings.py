@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from residua.data.dataset import Data
-from residua.data.facts import BadImageError
+from residua.errors import UserError
 from residua.judging.evaluation import evaluate
 from residua.judging.reporting.page import write_report
-from residua.judging.reporting.records import BEST, EVALUATION
+from residua.judging.runfiles import BEST, EVALUATION, SPLIT, read_metrics
 from residua.judging.showing.samples import Samples
-from residua.training.keeping.metrics import read_metrics
 from residua.training.keeping.run import Run
+from residua.training.loop import StoppedError
 from residua.training.pictures.loaders import training_places
 from residua.training.settings import Settings
 from residua.training.settling.choices import called
@@ -29,13 +29,16 @@ def finish(
     run: Run, settings: Settings, data: Data, counts: Counts, watch: Watch, stop_if_asked: Callable[[], None]
 ) -> None:
     """Write all that is said of a training; the report last, made of the rest."""
-    passes = [line for line in read_metrics(run.folder) if line["val_loss"] is not None]
+    passes = [line for line in read_metrics(run.folder) if line["val_top1"] is not None]
     summary = summarized(settings, data, counts, passes)
     write_card(run.folder, settings, data, summary)
     try:
         _evaluate(run, settings, data, stop_if_asked)
-    except BadImageError as error:  # it was good when the last pass was judged: the rest is no worse for it
-        watch.say(f"{error} {EVALUATION} is not written.")
+    except StoppedError:
+        raise
+    except UserError as error:  # the weights are no worse for it
+        lacking = [name for name in (EVALUATION, PREDICTIONS) if not (run.folder / name).exists()]
+        watch.say(f"{error} The run ends without {' and '.join(lacking)}.")
     run.finish(summary)  # the run is over: whatever fails now, `residua report` mends
     if settings.report:
         write_report(run.folder, data=data)
@@ -44,7 +47,7 @@ def finish(
 
 def _evaluate(run: Run, settings: Settings, data: Data, stop_if_asked: Callable[[], None]) -> None:
     """Judge the best model once more, by every picture's guesses and not by sums."""
-    held_out = Samples(data.keep(data.places("val")), "val", "as split.csv says", ())
+    held_out = Samples(data.keep(data.places("val")), "val", f"as {SPLIT} says", (), learned=0)
     found = evaluate(
         run.folder / BEST,
         held_out,

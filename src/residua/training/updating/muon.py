@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from residua.nets.devices import multiplies_bf16
 from residua.training.updating.descent import Descent
-from residua.training.updating.precision import multiplies_bf16
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # the quintic that brings singular values near 1 the fastest
 ROUNDS = 5

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from residua.data.augmentation import mix
 from residua.data.loading.loader import Batch
 from residua.errors import UserError
+from residua.nets.devices import in_precision
 from residua.nets.modules import StochasticDepth
 from residua.training.settings import Settings
 from residua.training.updating.losses import cross_entropy
 from residua.training.updating.optimizer import set_rate
-from residua.training.updating.precision import precision
 from residua.training.updating.schedule import rate
 from residua.training.updating.state import State
 
@@ -77,7 +77,7 @@ class Updater:
         total = 0.0
         for part, (x, y) in enumerate(parts):
             with self._seeded(part):
-                with precision(self.settings):
+                with in_precision(self.settings.precision, self.settings.device):
                     logits = self.forward(x)
                 loss = cross_entropy(logits, y, self.recipe.label_smoothing, self.weights)
                 loss = loss * (len(x) / len(inputs))

@@ -1,0 +1,115 @@
+"""The commands of the lab: experiments listed, run, shown and begun."""
+
+from __future__ import annotations
+
+import json as json_format
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from residua.cli import lab_report
+
+app = typer.Typer(help="Run the papers' experiments, and your own.", no_args_is_help=True)
+app.command()(lab_report.report)
+
+Which = Annotated[str, typer.Argument(help="An experiment (residua lab list), or a YAML file of your own.")]
+ScaleOption = Annotated[str, typer.Option(help="quick, small or paper.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the trials and results.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LAB = Path("runs", "lab")
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """List the experiments that come with Residua, with what each costs at every scale."""
+    from residua.cli.lab_tables import experiments_table
+    from residua.cli.tables import show
+    from residua.lab.catalogue import experiments
+
+    found = experiments()
+    if json:
+        rows = [
+            {"name": each.name, "title": each.title, "question": each.question, "claims": len(each.claims)}
+            for each in found
+        ]
+        return typer.echo(json_format.dumps(rows, indent=2))
+    return show(experiments_table(found))
+
+
+@app.command()
+def run(
+    which: Annotated[str, typer.Argument(help="An experiment (residua lab list), a YAML file, or all.")],
+    scale: ScaleOption = "quick",
+    data: Annotated[str | None, typer.Option(help="Pictures to train on, if not the scale's own.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each network, if not the scale's.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Trainings at once, if not one for each processor.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Out = LAB,
+    json: Json = False,
+) -> None:
+    """Train and measure what is missing of an experiment, and put it beside what the papers say.
+
+    Stop it whenever you like: the same command goes on where it was. Experiments share their trainings.
+    """
+    from residua.cli.lab_progress import watching
+    from residua.lab.catalogue import NAMES
+    from residua.lab.running import run_experiments
+    from residua.training.loop import StoppedError
+
+    with watching() as onlooker:
+        try:
+            results = run_experiments(
+                NAMES if which == "all" else [which],
+                scale=scale,
+                data=data,
+                seeds=seeds,
+                jobs=jobs,
+                device=device,
+                out=out,
+                onlooker=onlooker,
+                command=["residua", *sys.argv[1:]],
+            )
+        except (StoppedError, KeyboardInterrupt) as error:
+            code = getattr(error, "exit_code", 128 + signal.SIGINT)
+            raise StoppedError("stopped and saved: the same command goes on.", code) from None
+    _print([each.as_json() for each in results], json)
+    if any(row.state == "failed" for each in results for row in each.rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(which: Which, scale: ScaleOption = "quick", out: Out = LAB, json: Json = False) -> None:
+    """Show what the last run of an experiment came to, finished or not."""
+    from residua.lab.catalogue import experiment
+    from residua.lab.results import read_results
+
+    _print([read_results(out, experiment(which).name, scale)], json)
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(help="What to call it: NAME.yaml is written.")]) -> None:
+    """Write a small experiment to begin from, which runs as it is."""
+    from residua.lab.catalogue import write_example
+
+    path = write_example(name)
+    typer.echo(f"written to {path}: `residua lab run {path}` runs it.", err=True)
+
+
+def _print(results: list[dict[str, object]], json: bool) -> None:
+    from residua.cli import tables
+    from residua.cli.lab_tables import claims_table, networks_table, remarks
+
+    if json:
+        return typer.echo(json_format.dumps(results[0] if len(results) == 1 else results, indent=2))
+    for each in results:
+        tables.show(networks_table(each))
+        for remark in remarks(each):
+            typer.echo(remark, err=True)
+        if each["claims"]:
+            tables.show(claims_table(each))
+    return None

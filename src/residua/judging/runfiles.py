@@ -1,0 +1,38 @@
+"""The files of a run's folder: what they are called, and what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from residua.errors import UserError
+
+BEST, LAST = "best.safetensors", "last.safetensors"
+CONFIG, ENVIRONMENT, SUMMARY, LOG = "config.yaml", "env.json", "summary.json", "log.txt"
+SPLIT, BAD, CLASSES, DATA = "split.csv", "bad_images.csv", "classes.json", "data.json"
+METRICS, EVALUATION, REPORT = "metrics.jsonl", "evaluation.json", "report.html"
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics; a last one that a crash tore is left out."""
+    path = folder / METRICS
+    try:
+        *lines, _ = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(_object(line))
+        except (ValueError, RecursionError):
+            if number < len(lines):
+                raise UserError(f"line {number} of {path} is not a JSON object: it was changed.") from None
+    return found
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    value = json.loads(line)
+    if not isinstance(value, dict):
+        raise ValueError(line)
+    return value

@@ -1,0 +1,1 @@
+"""The lab: what happens inside the papers' networks, measured."""

@@ -1,0 +1,133 @@
+"""An experiment as data: which networks, trained how, measured how, at which scales."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from string import Formatter
+from typing import Any, Self, get_type_hints
+
+from residua.errors import UserError, unknown
+from residua.lab.claims import Claim
+from residua.lab.scales import SCALES, Depths, Scale, known, mapping
+from residua.nets.spec import AnySpec
+from residua.nets.values import checked
+from residua.nets.zoo import spec
+from residua.training.asking.changes import Changes
+
+MEASUREMENTS = ("responses", "gradients", "lesions", "paths", "statistics")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an experiment at a scale."""
+
+    label: str
+    spec: AnySpec
+    changes: Mapping[str, Any]  # of the scale's recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A question, the networks that answer it, and what is measured of them.
+
+    A network is a name of the zoo, or `network` and fields of its description, and `recipe` for changes of
+    the recipe that are its own. {depth} in a label or a name stands for each of the scale's depths in turn.
+    """
+
+    name: str
+    title: str
+    question: str = ""
+    networks: Mapping[str, Any]
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # changes at every scale
+    trained: bool = True  # False: networks are only counted
+    measurements: tuple[str, ...] = ()
+    scales: Mapping[str, Any] = field(default_factory=dict)  # what differs from SCALES
+    claims: tuple[Claim, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check everything that needs no data, each scale's networks too."""
+        hints = get_type_hints(Experiment)
+        for name in ("name", "title", "question", "trained", "measurements"):
+            object.__setattr__(self, name, checked(name, getattr(self, name), hints[name]))
+        if not re.fullmatch(r"\w[\w-]{0,59}", self.name):
+            raise UserError(f"name={self.name!r} is not valid: use letters, digits, _ and - only.")
+        for measurement in self.measurements:
+            if measurement not in MEASUREMENTS:
+                raise unknown("measurement", measurement, MEASUREMENTS)
+        if not mapping("networks", self.networks):
+            raise UserError(f"experiment {self.name!r} has no networks: name at least one.")
+        Changes.sorted(mapping("recipe", self.recipe))
+        if not isinstance(self.claims, (list, tuple)):
+            raise UserError(f"the claims of {self.name!r} are no list: begin each with a dash.")
+        claims = tuple(Claim.read(claim, self.name) for claim in self.claims)
+        object.__setattr__(self, "claims", claims)
+        for scale in mapping("scales", self.scales):
+            if scale not in SCALES:
+                raise unknown("scale", scale, SCALES)
+            self.members(scale)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Read an experiment from plain data; an unknown name fails with the nearest."""
+        given = known("field of an experiment", values, cls)
+        if missing := [name for name in ("name", "title", "networks") if name not in given]:
+            raise UserError(f"the experiment has no {missing[0]}: write a line `{missing[0]}: ...`.")
+        return cls(**given)
+
+    def scale(self, name: str) -> Scale:
+        """Return one of the three scales as this experiment has it."""
+        if name not in SCALES:
+            raise unknown("scale", name, SCALES)
+        own = mapping(f"scale {name}", self.scales.get(name) or {})
+        chosen = SCALES[name].edit(**own)
+        return chosen.edit(changes={**SCALES[name].changes, **self.recipe, **own.get("changes", {})})
+
+    def members(self, scale: str) -> list[Member]:
+        """Return the networks at a scale, in their order."""
+        chosen = self.scale(scale)
+        found: dict[str, Member] = {}
+        for label, given in self.networks.items():
+            for depths in _choices(chosen.depths, _placeholders(label, given)):
+                named = self._filled(label, depths, scale)
+                if named in found:
+                    raise UserError(f"two networks of {self.name!r} are called {named!r}: name each once.")
+                found[named] = self._member(named, given, depths, scale)
+        for label in chosen.without:
+            if label not in found:
+                raise unknown(f"network of {self.name!r}", label, found)
+        return [member for label, member in found.items() if label not in chosen.without]
+
+    def _member(self, label: str, given: Any, depths: Mapping[str, int], scale: str) -> Member:
+        fields_ = {"network": given} if isinstance(given, str) else dict(mapping(label, given))
+        recipe = mapping("recipe", fields_.pop("recipe", {}))
+        name = self._filled(str(fields_.pop("network", "")), depths, scale)
+        Changes.sorted(recipe)
+        return Member(label, spec(name, **fields_), recipe)
+
+    def _filled(self, text: str, depths: Mapping[str, int], scale: str) -> str:
+        try:
+            return text.format_map(depths)
+        except (KeyError, ValueError, IndexError, AttributeError):
+            raise UserError(
+                f"{text!r} of experiment {self.name!r} cannot be filled in at scale {scale}: say under "
+                f"scales, {scale}, depths what each of its names in braces stands for."
+            ) from None
+
+
+def _placeholders(label: str, given: Any) -> set[str]:
+    """Names in braces of a label and of its network."""
+    network = given if isinstance(given, str) else str(mapping(label, given).get("network", ""))
+    try:
+        return {name for text in (label, network) for _, name, _, _ in Formatter().parse(text) if name}
+    except ValueError as error:
+        raise UserError(f"{label!r} is not valid: {error}.") from None
+
+
+def _choices(depths: Depths, names: set[str]) -> Iterator[dict[str, int]]:
+    """Every combination of the depths that a network asks for."""
+    asked = [name for name in depths if name in names]
+    for values in product(*(depths[name] for name in asked)):
+        yield dict(zip(asked, values, strict=True))

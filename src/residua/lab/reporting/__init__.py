@@ -1,0 +1,1 @@
+"""Pages about experiments, made of what lies in the lab's folder."""

@@ -1,0 +1,198 @@
+"""What lies on the disk of an experiment at a scale: its results, how they were made, its trials' details."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from residua import __version__
+from residua.errors import UserError, unknown
+from residua.judging.runfiles import read_metrics
+from residua.lab.catalogue import NAMES, experiment
+from residua.lab.measurements import read_measured
+from residua.lab.results import MADE, RESULTS, folder_of, read_results
+from residua.lab.scales import SCALES
+
+Values = Mapping[str, Any]
+FIELDS = ("experiment", "title", "question", "scale", "complete", "networks", "trials", "summary", "claims")
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one training went: a value for each pass, None where there is no number."""
+
+    seed: int
+    passes: Sequence[float]
+    error: Sequence[float | None]  # of held-out pictures, in percent
+    training_loss: Sequence[float | None]
+    loss: Sequence[float | None]  # of held-out pictures
+
+
+@dataclass(frozen=True)
+class Record:
+    """An experiment at a scale, as its files tell it."""
+
+    lab: Path
+    result: Values  # results.json
+    made: Values  # made.json, nothing if there is none
+
+    @property
+    def folder(self) -> Path:
+        """Where the results lie."""
+        return folder_of(self.lab, self.name, self.scale)
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return str(self.result["experiment"])
+
+    @property
+    def scale(self) -> str:
+        """The scale's name."""
+        return str(self.result["scale"])
+
+    @property
+    def data(self) -> str:
+        """The name of the pictures, without where they lie."""
+        return Path(str(self.result.get("data") or "none")).name
+
+    @property
+    def trials(self) -> Sequence[Values]:
+        """Every trial, finished or not."""
+        return self.result["trials"]  # type: ignore[no-any-return]
+
+    @property
+    def claims(self) -> Sequence[Values]:
+        """Every claim with its verdict."""
+        return self.result["claims"]  # type: ignore[no-any-return]
+
+    @cached_property
+    def networks(self) -> dict[str, Values]:
+        """What is counted of each network, by label."""
+        return {row["label"]: row for row in self.result["networks"]}
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The labels of which something was measured."""
+        measured = {row["label"] for row in self.trials if row["values"]}
+        return [label for label in self.networks if label in measured]
+
+    def described(self, label: str) -> str:
+        """Return what a network is, with the changes of its description and of its recipe."""
+        row = self.networks[label]
+        changes = [f"{name}={value}" for name, value in row.get("recipe", {}).items()]
+        return " ".join([row["network"], *changes])
+
+    @property
+    def finished(self) -> int:
+        """How many trials are over and measured."""
+        return sum(row["state"] == "finished" for row in self.trials)
+
+    @property
+    def seeds(self) -> int:
+        """How many trials there are to be of one network."""
+        return len({row["seed"] for row in self.trials})
+
+    @property
+    def digest(self) -> str:
+        """What tells these results from others, and a page of them from another."""
+        text = json.dumps([__version__, self.result], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+    @property
+    def quantities(self) -> list[str]:
+        """The names of all that was measured, in order."""
+        return list(dict.fromkeys(name for row in self.trials for name in row["values"]))
+
+    def values(self, label: str, quantity: str) -> dict[int, float]:
+        """Return what was measured of a network, by seed."""
+        rows = (row for row in self.trials if row["label"] == label)
+        return {row["seed"]: row["values"][quantity] for row in rows if quantity in row["values"]}
+
+    def middle(self, label: str, quantity: str) -> float | None:
+        """Return the median over the seeds."""
+        found = self.values(label, quantity)
+        return median(found.values()) if found else None
+
+    def measured(self, measurement: str) -> bool:
+        """Whether anything was measured of this kind."""
+        return any(name.startswith(f"{measurement}.") for name in self.quantities)
+
+    def details(self, label: str, measurement: str) -> dict[int, Values]:
+        """Return all that a measurement found of a network, by seed."""
+        found = {row["seed"]: read_measured(self._run(row), measurement) for row in self._rows(label)}
+        return {seed: each["detail"] for seed, each in found.items() if each}
+
+    def courses(self, label: str) -> list[Course]:
+        """Return how each training of a network went."""
+        return [
+            _course(row["seed"], read_metrics(self._run(row)))
+            for row in self._rows(label)
+            if self._run(row).exists()
+        ]
+
+    def through_training(self, label: str) -> dict[int, list[Values]]:
+        """Return the gradients that were taken down after each pass, by seed."""
+        found = {row["seed"]: read_measured(self._run(row), "through_training") for row in self._rows(label)}
+        return {seed: each["passes"] for seed, each in found.items() if each}
+
+    def _rows(self, label: str) -> list[Values]:
+        return [row for row in self.trials if row["label"] == label and row["values"]]
+
+    def _run(self, row: Values) -> Path:
+        return self.lab / "trials" / str(row["trial"])
+
+
+def read_record(lab: Path, name: str, scale: str) -> Record:
+    """Read what an experiment came to at a scale; without any it is an error that says what to do."""
+    result = read_results(lab, name, scale)
+    if not isinstance(result, dict) or (missing := [field for field in FIELDS if field not in result]):
+        about = f" says nothing of {missing[0]}" if isinstance(result, dict) else " is no object"
+        raise UserError(f"{folder_of(lab, name, scale) / RESULTS}{about}: run the experiment once more.")
+    return Record(lab, result, _made(folder_of(lab, name, scale) / MADE))
+
+
+def find_records(lab: Path, name: str | None = None, scale: str | None = None) -> list[Record]:
+    """Return every experiment and scale of which there are results, or those asked for, in order."""
+    if scale and scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    there = [path.parent for each in SCALES for path in lab.glob(f"*/{each}/{RESULTS}")]
+    chosen = [
+        (folder.parent.name, folder.name)
+        for folder in there
+        if name in (None, folder.parent.name) and scale in (None, folder.name)
+    ]
+    if not chosen and name:
+        chosen = [(experiment(name).name, scale or next(iter(SCALES)))]  # whose reading says what to do
+    return [read_record(lab, *each) for each in sorted(chosen, key=_place)]
+
+
+def _place(found: tuple[str, str]) -> tuple[int, str, int]:
+    """Sort the experiments that come with Residua as they build on each other, and others behind them."""
+    name, scale = found
+    return NAMES.index(name) if name in NAMES else len(NAMES), name, list(SCALES).index(scale)
+
+
+def _made(path: Path) -> Values:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _course(seed: int, lines: Sequence[Values]) -> Course:
+    lines = [line for line in lines if line.get("val_top1") is not None]
+    return Course(
+        seed,
+        [line["epoch"] for line in lines],
+        [100 - line["val_top1"] for line in lines],
+        [line.get("train_loss") for line in lines],
+        [line.get("val_loss") for line in lines],
+    )

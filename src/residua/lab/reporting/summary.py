@@ -1,0 +1,127 @@
+"""Results to be kept beside a program's text: short pages of Markdown with figures, and a list of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from residua.errors import UserError
+from residua.lab.reporting import amounts, making, words
+from residua.lab.reporting.drawings import drawings
+from residua.lab.reporting.judged import judged
+from residua.lab.reporting.page import write
+from residua.lab.reporting.records import Record
+from residua.lab.reporting.svg import lean
+from residua.lab.results import TABLE
+from residua.text import visible
+
+LIST = "README.md"
+WHY = "\n## Why\n"
+SHOWN = 8  # quantities of a network
+
+
+def write_summary(record: Record, into: Path) -> Path:
+    """Write INTO/SCALE/NAME.md with its figures and the table of trials, and a list of all such pages.
+
+    What was written by hand behind a heading "## Why" stays.
+    """
+    folder = into / record.scale
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = []
+    for drawing in drawings(record):
+        try:
+            text = lean(drawing.paint())
+        except UserError:  # matplotlib is missing: the page is one of tables
+            continue
+        file = f"{record.name}-{drawing.name}.svg"
+        write(folder / file, text)
+        figures.append(f"![{plain(drawing.alt)}]({file})\n\n{plain(drawing.caption)}")
+    write(folder / f"{record.name}.csv", (record.folder / TABLE).read_text(encoding="utf-8"))
+    page = folder / f"{record.name}.md"
+    write(page, _page(record, figures) + _by_hand(page))
+    write(into / LIST, _list(into) + _by_hand(into / LIST))
+    return page
+
+
+def _by_hand(page: Path) -> str:
+    """Return what people wrote into an earlier page."""
+    before = page.read_text(encoding="utf-8") if page.exists() else ""
+    _, heading, text = before.partition(WHY)
+    return heading + text
+
+
+def _page(record: Record, figures: Sequence[str]) -> str:
+    claims = judged(record)
+    looked = [
+        (row.says, row.where, row.paper, row.measured, row.n or "", row.verdict)
+        for row in claims
+        if row.looked_at
+    ]
+    absent = sum(not row.looked_at for row in claims)
+    more = [f"Of {absent} more nothing was measured at this scale."] if absent else []
+    about = [f"- {name}: {plain(text)}" for name, text in making.made(record)]
+    command = making.command(record)
+    parts = [
+        f"# {plain(record.result['title'])} ({record.scale})",
+        plain(" ".join(words.answer(record))),
+        f"Question: {plain(record.result['question'])}" if record.result["question"] else "",
+        f"    {visible(command)}" if command else "",
+        "\n".join([*about, f"- trials: {words.progress(record)} ([table]({record.name}.csv))"]),
+        "## Paper against measured" if looked else "",
+        table(("claim", "place", "paper", "measured", "n", "verdict"), looked) if looked else "",
+        *more,
+        "## Networks",
+        _networks(record),
+        *(["## Figures", *figures] if figures else []),
+        "## What cannot be concluded",
+        "\n".join(f"- {sentence}" for sentence in words.limits(record)),
+        *(f"- {plain(which)}: {plain(why)}." for which, why in words.failures(record)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _networks(record: Record) -> str:
+    """Return n, median and range of every network."""
+    quantities = record.quantities[:SHOWN]
+    rows = []
+    for row in record.result["networks"]:
+        found = record.result["summary"].get(row["label"], {})
+        n = max((each["n"] for each in found.values()), default=0)
+        counted = (row["depth"], f"{row['parameters']:,}", f"{row['multiply_adds']:,}")
+        cells = [amounts.spread(found.get(name), name) for name in quantities]
+        rows.append(
+            (row["label"], record.described(row["label"]), *counted, *([n, *cells] if quantities else []))
+        )
+    named = ["n", *map(amounts.in_words, quantities)] if quantities else []
+    return table(("label", "network and edits", "depth", "parameters", "multiply-adds", *named), rows)
+
+
+def _list(into: Path) -> str:
+    """List every page there is by its title and its answer."""
+    lines = [
+        "# What was run in the lab",
+        "",
+        "Written by `residua lab report --into`; each page says how.",
+        "",
+    ]
+    for page in sorted(into.glob("*/*.md")):
+        title, _, rest = page.read_text(encoding="utf-8").partition("\n\n")
+        answer = rest.partition("\n\n")[0]
+        lines.append(f"- [{title.removeprefix('# ')}]({page.relative_to(into).as_posix()}): {answer}")
+    return "\n".join(lines) + "\n"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(plain(str(cell)) for cell in line) + " |" for line in lines)
+
+
+def plain(text: str) -> str:
+    """Write a text so that Markdown takes none of it for its own.
+
+    >>> plain("a|b <i> *c*")
+    'a\\\\|b &lt;i> \\\\*c\\\\*'
+    """
+    return re.sub(r"([\\|*`\[\]]|\b_|_\b)", r"\\\1", visible(text)).replace("<", "&lt;")

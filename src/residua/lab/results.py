@@ -1,0 +1,307 @@
+"""What came of an experiment: read from the trials on the disk, summed up, judged and written beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from residua.errors import UserError
+from residua.files import replacing
+from residua.judging.runfiles import SUMMARY, read_metrics
+from residua.lab.carrying import failure, is_done
+from residua.lab.claims import COUNTED, Claim
+from residua.lab.experiment import Experiment, Member
+from residua.lab.measurements import ERROR, THROUGH, Found, applies, read_measured, write_json
+from residua.lab.trials import Trial
+from residua.lab.verdicts import (
+    APART,
+    Sample,
+    Spread,
+    Verdict,
+    judged_bound,
+    judged_number,
+    judged_order,
+)
+from residua.nets.plan import plan
+from residua.nets.spec import AnySpec
+from residua.nets.zoo import title
+
+RESULTS, TABLE, MADE = "results.json", "results.csv", "made.json"
+State = Literal["finished", "failed", "missing"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial of an experiment."""
+
+    label: str
+    network: str
+    seed: int
+    trial: str  # its folder below trials/
+    digest: str
+    state: State
+    reason: str | None  # why it failed
+    passes: int
+    skipped: int  # updates left out because the loss was no number
+    values: Mapping[str, float]  # by quantity, as claims name them
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that is known of an experiment at a scale."""
+
+    experiment: Experiment
+    scale: str
+    data: str | None
+    classes: int | None
+    lab: Path
+    members: Sequence[Member]
+    rows: Sequence[Row]
+
+    @property
+    def folder(self) -> Path:
+        """Where the results are written."""
+        return folder_of(self.lab, self.experiment.name, self.scale)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial has been carried out."""
+        return all(row.state == "finished" for row in self.rows)
+
+    @cached_property
+    def counted(self) -> dict[str, dict[str, float]]:
+        """Return what needs no training of each label: parameters, multiply-adds, depth."""
+        return {member.label: counts(member.spec) for member in self.members}
+
+    def quantities(self) -> list[str]:
+        """Return the names of all that was measured, in order."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.values))
+
+    def sample(self, label: str, quantity: str) -> Sample:
+        """Return a quantity of a network, by seed."""
+        if quantity in COUNTED:
+            value = self.counted.get(label, {}).get(quantity)
+            return Sample({} if value is None else {0: value})
+        rows = [row for row in self.rows if row.label == label and quantity in row.values]
+        wrong = {row.seed: self._wrong(row) for row in rows} if quantity == ERROR else None
+        return Sample({row.seed: row.values[quantity] for row in rows}, wrong)
+
+    def summary(self) -> dict[str, dict[str, Spread]]:
+        """Return n, median and spread of every quantity of every network."""
+        return {
+            member.label: {
+                quantity: spread
+                for quantity in self.quantities()
+                if (spread := self.sample(member.label, quantity).spread)
+            }
+            for member in self.members
+        }
+
+    def verdicts(self) -> list[Verdict]:
+        """Judge every claim that the experiment is about."""
+        return [self._verdict(claim) for claim in self.experiment.claims]
+
+    def measured(self, row: Row, name: str) -> Found | None:
+        """Return all that a measurement found of a trial, for its figures.
+
+        The names are those of `Experiment.measurements`, "error", and "through_training". What could not be
+        measured of this network has the detail None, and says `why_not`.
+        """
+        return read_measured(self.lab / "trials" / row.trial, name)
+
+    def passes(self, row: Row) -> list[dict[str, Any]]:
+        """Return the metrics after each pass, for curves."""
+        run = self.lab / "trials" / row.trial
+        lines = read_metrics(run) if run.exists() else []
+        return [line for line in lines if line["val_loss"] is not None]
+
+    def gradients_through_training(self, row: Row) -> list[dict[str, Any]]:
+        """Return the gradients that were taken down after each pass."""
+        found = self.measured(row, THROUGH)
+        return found["passes"] if found else []
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as plain data: the same bytes wherever the same was measured."""
+        return {
+            "experiment": self.experiment.name,
+            "title": self.experiment.title,
+            "question": self.experiment.question,
+            "scale": self.scale,
+            "data": self.data,
+            "complete": self.complete,
+            "networks": [
+                {
+                    "label": member.label,
+                    "network": title(member.spec),
+                    "recipe": dict(member.changes),
+                    **self.counted[member.label],
+                }
+                for member in self.members
+            ],
+            "trials": [row.as_json() for row in self.rows],
+            "summary": {
+                label: {quantity: spread.as_json() for quantity, spread in found.items()}
+                for label, found in self.summary().items()
+            },
+            "claims": [verdict.as_json() for verdict in self.verdicts()],
+        }
+
+    def write(self) -> None:
+        """Write them as JSON and as a table, each whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / RESULTS, self.as_json())
+        with replacing(self.folder / TABLE) as temporary:
+            temporary.write_text(self._table(), encoding="utf-8", newline="")
+
+    def _table(self) -> str:
+        text, quantities = io.StringIO(), self.quantities()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["label", "network", "seed", "state", "passes", *quantities, *COUNTED, "trial"])
+        for row in self.rows:
+            measured = [row.values.get(quantity, "") for quantity in quantities]
+            counted = [self.counted[row.label].get(name, "") for name in COUNTED]
+            writer.writerow(
+                [row.label, row.network, row.seed, row.state, row.passes, *measured, *counted, row.trial]
+            )
+        if not self.rows:
+            for member in self.members:
+                counted = [self.counted[member.label].get(name, "") for name in COUNTED]
+                writer.writerow([member.label, title(member.spec), "", "counted", "", *counted, ""])
+        return text.getvalue()
+
+    def _verdict(self, claim: Claim) -> Verdict:
+        depths = self.experiment.scale(self.scale).depths.get("depth") or (0,)
+        of, over, less, than = claim.labels(min(depths), max(depths))
+        if why := self._apart(claim, [name for name in (of, over, less, than) if name]):
+            return Verdict(claim, APART, why, *self._beside(of, claim))
+        if less and than:
+            return judged_order(claim, self.sample(less, claim.quantity), self.sample(than, claim.quantity))
+        sample = self.sample(of or "", claim.quantity)
+        if over:
+            divisor = self.sample(over, claim.quantity).values
+            sample = Sample({s: v / divisor[s] for s, v in sample.values.items() if divisor.get(s)})
+        return judged_bound(claim, sample) if claim.bounded else judged_number(claim, sample)
+
+    def _apart(self, claim: Claim, labels: Sequence[str]) -> str | None:
+        """Say why a claim cannot be judged by these results."""
+        if not labels:
+            return "a remark"
+        known = {member.label for member in self.members}
+        if missing := [label for label in labels if label not in known]:
+            return f"{missing[0]} is not trained at this scale"
+        if claim.exact or claim.less or claim.everywhere:
+            return None
+        if self.scale != "paper":
+            return "another scale"
+        if self.classes != claim.classes:
+            return f"data of {claim.classes} classes are meant"
+        return None
+
+    def _beside(self, of: str | None, claim: Claim) -> tuple[float | None, None, int]:
+        """Return what was measured, to stand beside a number that it is not to be judged by."""
+        found = self.sample(of, claim.quantity).spread if of and not claim.over else None
+        return (found.median, None, found.n) if found else (None, None, 0)
+
+    def _wrong(self, row: Row) -> NDArray[np.bool_]:
+        detail = (self.measured(row, ERROR) or {})["detail"]
+        bits = np.frombuffer(bytes.fromhex(detail["wrong"]), np.uint8)
+        return np.unpackbits(bits, count=detail["held_out"]).astype(bool)
+
+
+def folder_of(lab: Path, experiment: str, scale: str) -> Path:
+    """Return where an experiment's results lie."""
+    return lab / experiment / scale
+
+
+def gather(
+    experiment: Experiment,
+    scale: str,
+    trials: Sequence[tuple[Member, Trial]],
+    lab: Path,
+    data: str | None = None,
+    classes: int | None = None,
+) -> Results:
+    """Read what the trials have come to so far."""
+    rows = [_row(member, trial, lab, experiment.measurements) for member, trial in trials]
+    return Results(experiment, scale, data, classes, lab, experiment.members(scale), rows)
+
+
+@cache
+def counts(spec: AnySpec) -> dict[str, float]:
+    """Return what is known of a network without training it."""
+    planned = plan(spec)
+    unit = planned.stages[0].blocks[-1][1]
+    weights = sum(layer.parameters for _, layer in unit.main if layer.kind == "convolution")
+    return {
+        "parameters": planned.parameters,
+        "multiply_adds": planned.multiply_adds,
+        "depth": planned.depth,
+        "unit_weights": weights,  # of the convolutions in the last unit of the first stage
+    }
+
+
+def read_results(lab: Path, experiment: str, scale: str) -> dict[str, Any]:
+    """Return what the last run of an experiment wrote."""
+    path = folder_of(lab, experiment, scale) / RESULTS
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{experiment} has not been run at scale {scale} below {lab}: "
+            f"`residua lab run {experiment} --scale {scale}` does that."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
+    return found
+
+
+def _row(member: Member, trial: Trial, lab: Path, measurements: Sequence[str]) -> Row:
+    run = trial.folder(lab)
+    done = is_done(run, trial, measurements)
+    reason = None if done else failure(run)
+    summary = _summary(run)
+    return Row(
+        member.label,
+        title(trial.spec),
+        trial.seed,
+        trial.name,
+        trial.digest,
+        "finished" if done else "failed" if reason else "missing",
+        reason,
+        int(summary.get("epochs", 0)),
+        int(summary.get("skipped", 0)),
+        _values(run, trial, measurements),
+    )
+
+
+def _summary(run: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _values(run: Path, trial: Trial, measurements: Sequence[str]) -> dict[str, float]:
+    """Return every quantity that has been measured of a trial."""
+    values: dict[str, float] = {}
+    for name in (ERROR, *measurements):
+        found = read_measured(run, name) if applies(name, trial.spec) else None
+        prefix = "" if name == ERROR else f"{name}."
+        for quantity, value in (found or {"summary": {}})["summary"].items():
+            if value is not None:
+                values[f"{prefix}{quantity}"] = value
+    return values

@@ -1,0 +1,73 @@
+"""The three scales: how much of an experiment is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, get_type_hints
+
+from residua.errors import UserError, unknown
+from residua.nets.values import at_least, checked, within
+from residua.training.asking.changes import Changes
+
+Depths = Mapping[str, tuple[int, ...]]
+
+
+def mapping(what: str, given: Any) -> Mapping[str, Any]:
+    """Return what was given if it holds values by name."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise UserError(f"{what} is not valid: write a line `name: value` for each.")
+    return given
+
+
+def known(what: str, given: Any, kind: type) -> dict[str, Any]:
+    """Return what was given if every name is a field of a dataclass; others fail with the nearest."""
+    names = [f.name for f in fields(kind)]
+    for name in mapping(what, given):
+        if name not in names:
+            raise unknown(what, name, names)
+    return dict(given)
+
+
+def _depths(given: Any) -> Depths:
+    named = given if isinstance(given, Mapping) else {"depth": given}
+    listed = {name: value if isinstance(value, (list, tuple)) else [value] for name, value in named.items()}
+    return {str(name): checked("depths", value, tuple[int, ...]) for name, value in listed.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much of an experiment is run: depths, data, length and repetitions."""
+
+    data: str | None = None  # None: the user names it
+    recipe: str | None = None  # None: the fast one, suited to the pictures
+    epochs: int | None = None  # None: the recipe's
+    limit: int | None = None  # pictures to train on
+    val: float = 0.1  # share of each class that is held out, where the data holds nothing out itself
+    seeds: int = 2
+    depths: Depths = field(default_factory=dict)  # what stands for {depth} and the like in networks
+    without: tuple[str, ...] = ()  # labels of networks that are left out
+    changes: Mapping[str, Any] = field(default_factory=dict)  # of the recipe
+
+    def __post_init__(self) -> None:
+        """Check the plain values; a bare list of depths is that of {depth}."""
+        hints = get_type_hints(Scale)
+        for f in fields(self):
+            if f.name not in ("depths", "changes"):
+                object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
+        object.__setattr__(self, "depths", _depths(self.depths))
+        for name in ("epochs", "limit", "seeds"):
+            at_least(name, getattr(self, name), 1)
+        within("val", self.val, 0, 1)
+        Changes.sorted(mapping("changes", self.changes))
+
+    def edit(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed; an unknown field fails with the nearest."""
+        return replace(self, **known("field of a scale", changes, Scale))
+
+
+SCALES: Mapping[str, Scale] = {
+    "quick": Scale(data="digits", epochs=4, seeds=3, changes={"batch": 64, "learning_rate": 0.1}),
+    "small": Scale(recipe="fast", epochs=8, seeds=3),
+    "paper": Scale(recipe="paper", seeds=5),
+}

@@ -1,0 +1,118 @@
+"""One trial: a network trained once, found again by what decides its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from residua.lab.experiment import Experiment, Member
+from residua.lab.scales import Scale
+from residua.nets.plan import plan
+from residua.nets.spec import AnySpec, Spec, VggSpec
+from residua.training.recipes import RECIPES
+
+VERSION = 1  # of everything that decides results and is not said here; another one makes all trials anew
+DATA_DECIDES = ("name", "num_classes", "in_channels", "input_size")
+SPLIT_SEED = 0  # all trials of a data set are judged by the same pictures
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training, and the digest of all that decides what comes of it."""
+
+    spec: AnySpec
+    settings: Mapping[str, Any]  # as `residua.train` takes them, but for the network
+    seed: int
+    pictures: str  # digest of the data
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the digest by which it is found again."""
+        text = json.dumps(self.as_json(), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @cached_property
+    def name(self) -> str:
+        """Return what its folder is called; by what the network is, for one network has several names."""
+        kind, special = "vgg", []
+        if isinstance(self.spec, Spec):
+            kind = "resnet" if self.spec.residual else "plain"
+            usual = ("original", "identity", None)
+            special = [word for word in (self.spec.order, self.spec.shortcut) if word not in usual]
+        words = [f"{kind}{plan(self.spec).depth}", *special, f"seed{self.seed}", self.digest[:12]]
+        return "-".join(map(str, words))
+
+    def folder(self, lab: Path) -> Path:
+        """Return where its run lies."""
+        return lab / "trials" / self.name
+
+    def asked(self) -> dict[str, Any]:
+        """Return what to ask of `residua.train`: nothing is left to be measured."""
+        family = "vgg" if isinstance(self.spec, VggSpec) else "resnet"
+        network = {name: value for name, value in self.spec.to_dict().items() if value is not None}
+        return {
+            "spec": {"family": family, **network},
+            "weights": "none",
+            "precision": "fp32",
+            "deterministic": True,
+            "report": False,  # `residua report` writes it for whoever wants to look at a trial
+            "on_nan": "skip",  # a network that cannot be trained has a result too
+            "seed": self.seed,
+            "split_seed": SPLIT_SEED,
+            **self.settings,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, from which `read` makes it again."""
+        asked = self.asked()
+        return {"spec": asked["spec"], "settings": dict(self.settings), "seed": self.seed} | {
+            "pictures": self.pictures
+        }
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave."""
+        described = dict(values["spec"])
+        kind: type[AnySpec] = VggSpec if described.pop("family") == "vgg" else Spec
+        return cls(kind(**described), values["settings"], values["seed"], values["pictures"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all that decides the result, as plain data."""
+        asked = self.asked()
+        network = {name: value for name, value in asked["spec"].items() if name not in DATA_DECIDES}
+        recipe = RECIPES[self.settings.get("recipe") or "fast"]
+        del asked["report"]
+        return {
+            **asked,
+            "spec": network,
+            "recipe": [asdict(recipe.small), asdict(recipe.photo)],
+            "suited": self.settings.get("recipe") is None,
+            "pictures": self.pictures,
+            "version": VERSION,
+        }
+
+
+def trials(
+    experiment: Experiment, scale: str, pictures: str, seeds: int | None = None
+) -> list[tuple[Member, Trial]]:
+    """Return an experiment's trials, each beside the member that it trains, seed by seed."""
+    if not experiment.trained:
+        return []
+    chosen, members = experiment.scale(scale), experiment.members(scale)
+    return [
+        (member, Trial(member.spec, _settings(chosen, member), seed, pictures))
+        for seed in range(seeds or chosen.seeds)
+        for member in members
+    ]
+
+
+def _settings(scale: Scale, member: Member) -> dict[str, Any]:
+    """Settings by name; what nobody set is left out, so that one training has one digest."""
+    given = {"recipe": scale.recipe, "epochs": scale.epochs, "limit": scale.limit, "val": scale.val}
+    given |= {**scale.changes, **member.changes}
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,75 @@
+"""A process that carries out trials: a line of JSON in for each, lines of JSON out.
+
+When nobody listens any more, as the sweep that started it was killed, it saves its training and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from residua.errors import UserError
+from residua.files import BusyError
+from residua.lab.carrying import carry_out
+from residua.lab.trials import Trial
+from residua.training.loop import StoppedError
+
+PAUSE = 20  # updates between two words of progress
+
+
+def main() -> None:
+    """Carry out what comes, one after the other."""
+    tasks: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    while True:
+        try:
+            _say(_answer(tasks.get()))
+        except BrokenPipeError:
+            return
+
+
+def _answer(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a trial ended."""
+
+    def heard(step: int, steps: int) -> None:
+        if step % PAUSE == 0:
+            _say({"step": step, "steps": steps})
+
+    try:
+        carry_out(
+            Trial.read(task["trial"]),
+            Path(task["run"]),
+            task["data"],
+            task["measurements"],
+            device=task["device"],
+            heard=heard,
+        )
+    except StoppedError:
+        sys.exit(0)
+    except BusyError as error:
+        return {"ended": "busy", "reason": str(error)}
+    except UserError as error:
+        return {"ended": "failed", "reason": str(error)}
+    return {"ended": "well"}
+
+
+def _listen(tasks: queue.Queue[dict[str, Any]]) -> None:
+    for line in sys.stdin:
+        tasks.put(json.loads(line))
+    os.kill(os.getpid(), signal.SIGTERM)  # which a training takes for a wish to be saved
+
+
+def _say(words: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The commands that look inside a network: figures, tables, JSON, and mistakes in one sentence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+import residua
+from residua.cli import app
+from residua.errors import UserError
+from residua.weights.metadata import Preprocessing
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    network = residua.create("tiny_resnet", units=(2, 2), num_classes=10)
+    classes = [str(digit) for digit in range(10)]
+    return residua.save(
+        network, tmp_path / "mine.safetensors", classes=classes, preprocessing=Preprocessing(size=8, resize=8)
+    )
+
+
+def run(*words: Any) -> Result:
+    return CliRunner().invoke(app, [*map(str, words), "--workers", "0", "--limit", "40"])
+
+
+def test_lesions_of_a_model_file(model: Path) -> None:
+    done = run("lesion", model, "digits", "--json", "--draws", 3, "-o", "mine.svg")
+    assert done.exit_code == 0 and done.stderr == ""
+    told = json.loads(done.stdout)
+    assert (told["model"], told["fresh"], told["samples"]) == (str(model), False, 40)
+    assert [unit["name"] for unit in told["lesions"]["units"]] == [
+        f"layer{s}.{i}" for s in (1, 2) for i in (0, 1)
+    ]
+    assert told["lesions"]["error"] == told["at_random"]["error"] == told["swaps"]["error"]
+    assert Path("mine.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("lesion", "left out at random"),
+        ("paths", "of the gradient."),
+        ("responses", "layer2.0.conv2"),
+        ("gradients", "sum does not hold"),
+    ],
+)
+def test_an_untrained_network_by_name(command: str, words: str) -> None:
+    done = run(command, "tiny_resnet", "digits", "--out", "figure.png")
+    assert done.exit_code == 0 and "tiny_resnet is untrained" in done.stderr
+    assert words in done.stdout
+    assert "40 pictures of digits" in done.stdout and "figure: figure.png" in done.stdout
+    assert Path("figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_seed_decides() -> None:
+    first, again, other = (
+        run("gradients", "tiny_resnet", "digits", "--json", "--seed", s).stdout for s in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("lesion", "tiny_resnot", "digits"), "did you mean tiny_resnet"),
+        (("responses", "gone.safetensors", "digits"), "gone.safetensors"),
+        (("paths", "cifar_plain20", "digits"), "no shortcuts"),
+        (("gradients", "tiny_resnet", "nowhere"), "nowhere"),
+        (("lesion", "tiny_resnet", "digits", "-o", "figure.jpeg"), "must end in .svg or .png"),
+        (("lesion", "tiny_resnet", "digits", "-o", "nowhere/figure.png"), "no folder 'nowhere'"),
+        (("lesion", "tiny_resnet", "digits", "--draws", "0"), "draws=0"),
+        (("responses", "tiny_resnet", "digits", "--part", "tset"), "unknown part 'tset'"),
+    ],
+)
+def test_mistakes_are_one_sentence(words: tuple[str, ...], sentence: str) -> None:
+    done = run(*words)
+    assert isinstance(done.exception, UserError) and done.stdout == ""
+    assert sentence in str(done.exception)
+
+
+def test_the_python_of_the_document_runs() -> None:
+    document = Path(__file__).parent.parent.parent / "docs" / "inside.md"
+    _, block = document.read_text().split("```python\n")
+    exec(block.split("```")[0], {})  # noqa: S102 - our own document
+    assert Path("lesions.svg").exists()

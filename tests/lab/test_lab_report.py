@@ -1,0 +1,363 @@
+"""Pages about experiments say what the results do, show every figure, and stay the same file format's."""
+
+import csv
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lab import told
+from lab.inside import BATCHES, LABELS, PIXELS, tiny
+from lab.sweeping import TINY, experiment
+from lab.told import write_lab
+from residua.cli import app
+from residua.errors import UserError
+from residua.lab.inside.gradients import gradients
+from residua.lab.inside.lesions import at_random, each
+from residua.lab.inside.paths import paths as paths_of
+from residua.lab.inside.responses import responses as responses_of
+from residua.lab.inside.style import LOOKS
+from residua.lab.reporting import curves, errors, inner
+from residua.lab.reporting.drawings import drawings
+from residua.lab.reporting.keeping import Pages, write_pages
+from residua.lab.reporting.looks import families, looks
+from residua.lab.reporting.page import is_current, write_index, write_page
+from residua.lab.reporting.records import Record, find_records, read_record
+from residua.lab.reporting.summary import write_summary
+from residua.lab.reporting.svg import inline
+from residua.lab.reporting.words import answer
+from residua.lab.running import run_experiment
+
+OWN = {  # figures beside errors and curves
+    "gradients": {"gradients-initial", "gradients-final", "gradient-ratio"},
+    "lesions": {"lesions"},
+}
+SHOWN = ("tables", "degradation", "gradients", "lesions")
+OTHERS = ("projections", "shortcuts", "orders", "depth", "responses", "paths")
+EVIL = "<img src=x onerror=alert(1)> | `a` $x$"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Experiments as if they had been run; one trial is missing."""
+    folder = tmp_path_factory.mktemp("lab")
+    for name in (*SHOWN, *OTHERS):
+        write_lab(folder, name, without=[("plain", 1)] if name == "lesions" else ())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(lab: Path) -> dict[str, str]:
+    written = {name: write_page(record(lab, name)).read_text() for name in SHOWN}
+    write_index(lab)
+    return written
+
+
+class Page(HTMLParser):
+    """The elements of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, Any]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def all(self, attribute: str) -> list[str]:
+        return [values[attribute] for _, values in self.elements if values.get(attribute)]
+
+
+def record(lab: Path, name: str) -> Record:
+    return read_record(lab, name, "quick")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_page_has_every_figure_and_its_table_beside_it(lab: Path, pages: dict[str, str], name: str) -> None:
+    expected = set() if name == "tables" else {"errors", "curves"} | OWN.get(name, set())
+    found = drawings(record(lab, name))
+    assert {drawing.name for drawing in found} == expected
+    assert pages[name].count("<svg ") == len(expected)
+    for drawing in found:
+        with (lab / name / "quick" / drawing.file).open(newline="") as file:
+            header, *rows = csv.reader(file)
+        assert header == list(drawing.columns) and rows
+        assert all(len(row) <= len(header) for row in rows)
+        assert (
+            f'href="{drawing.file}"' in pages[name] and drawing.alt.split(";")[0].split("<")[0] in pages[name]
+        )
+        assert len(drawing.caption) > 40
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_page_is_one_file_without_scripts(pages: dict[str, str], name: str) -> None:
+    page = Page(pages[name])
+    assert len(pages[name]) < 300_000
+    assert not {tag for tag, _ in page.elements} & {"script", "img", "iframe", "link", "object"}
+    assert all(
+        re.fullmatch(r"[\w.-]+\.csv", link)
+        for tag, values in page.elements
+        if tag == "a"
+        for link in [values["href"]]
+    )
+    names = page.all("id")
+    assert len(names) == len(set(names))
+    used = {link[1:] for link in page.all("xlink:href")} | set(re.findall(r"url\(#([^)]+)\)", pages[name]))
+    assert used <= set(names)
+    assert "#000000" not in pages[name] and "<metadata" not in pages[name]
+
+
+def test_the_answer_counts_the_verdicts(lab: Path, pages: dict[str, str]) -> None:
+    found = record(lab, "degradation")
+    words = [row["verdict"] for row in found.claims]
+    decided = [word for word in words if word != "not judged"]
+    sentence = answer(found)[0]
+    assert sentence.startswith(f"Of {len(decided)} claims that can be judged at scale quick, ")
+    assert str(decided.count("not decided")) in sentence and sentence in pages["degradation"]
+    assert pages["tables"].count(">to the digits printed<") == 17
+
+
+def test_numbers_of_another_scale_stand_beside(pages: dict[str, str]) -> None:
+    row = re.search(r"<tr><td>ResNet-20 has an error of 8.75%.*?</tr>", pages["degradation"], re.DOTALL)
+    assert row and "beside" in row[0] and "another scale: not to be compared" in row[0] and "8.75%" in row[0]
+    assert "10 claims of which nothing is measured" in pages["degradation"]
+    assert "plain-8 &lt; plain-20" in pages["degradation"] and "{deep}" not in pages["degradation"]
+
+
+def test_what_is_told_wrongly_elsewhere_is_said(pages: dict[str, str]) -> None:
+    assert "Told elsewhere: The sum begins at i = 1" in pages["gradients"]
+    assert "1,170,648, which is a misprint" in pages["tables"]
+    assert "Said elsewhere" not in pages["degradation"]
+
+
+def test_a_partial_sweep_says_what_is_missing(lab: Path, pages: dict[str, str]) -> None:
+    assert "11 of 12 trainings so far" in pages["lesions"] and "So far: of" in pages["lesions"]
+    assert "What is missing here" in pages["lesions"] and "the same command goes on" in pages["lesions"]
+    assert "2 updates were left out, as the loss was no number" in pages["lesions"]
+    assert "lab run &#39;it&#39;&#34;&#39;&#34;&#39;s&#39; &#39;&lt;b&gt;&#39;" in pages["lesions"]
+    assert "12 trainings" in pages["degradation"] and "the same command goes on" not in pages["degradation"]
+
+
+def test_nothing_finished_is_a_page_too(tmp_path: Path) -> None:
+    made = experiment()
+    write_lab(tmp_path, made, without=[(label, seed) for label in "ab" for seed in range(3)])
+    text = write_page(record(tmp_path, "mine")).read_text()
+    assert "Nothing can be judged so far." in text and "0 of 6 trainings so far" in text
+    assert "<svg" not in text
+
+
+def test_the_index_leads_to_every_page(lab: Path, pages: dict[str, str]) -> None:
+    index = Page((lab / "index.html").read_text())
+    links = [values["href"] for tag, values in index.elements if tag == "a"]
+    assert set(SHOWN) <= {link.partition("/")[0] for link in links} and links[0].startswith("tables/")
+    assert all((lab / link).is_file() for link in links)
+    text = (lab / "index.html").read_text()
+    assert "18 hold" in text and "What stands on the shortcut" in text
+
+
+def test_names_are_text(tmp_path: Path) -> None:
+    made = experiment(
+        title=EVIL,
+        networks={EVIL: TINY, "b": {**TINY, "shortcut": "scaling"}},
+        claims=[{"id": "x", "says": EVIL, "less": EVIL, "than": "b", "elsewhere": EVIL}],
+    )
+    write_lab(tmp_path, made)
+    text = write_page(record(tmp_path, "mine")).read_text()
+    assert "<img" not in text and text.count("&lt;img src=x onerror=alert(1)") > 6
+    summary = write_summary(record(tmp_path, "mine"), tmp_path / "docs").read_text()
+    assert "<img" not in summary and r"\| \`a\`" in summary
+
+
+def test_changes_of_a_network_and_of_its_recipe_are_named(lab: Path, pages: dict[str, str]) -> None:
+    assert re.search(r"vgg16_bn [^<]*hidden=128[^<]* learning_rate=", pages["lesions"])
+    assert record(lab, "projections").described("B") == "cifar_resnet8 projection=B"
+
+
+def test_networks_look_the_same_in_every_figure(lab: Path) -> None:
+    found = record(lab, "responses")
+    assert families(found) == {
+        "plain": {8: "plain-8", 20: "plain-20"},
+        "resnet": {8: "resnet-8", 20: "resnet-20"},
+    }
+    drawn = looks(found)
+    assert drawn["plain-8"].colour == drawn["resnet-8"].colour != drawn["plain-20"].colour
+    assert drawn["plain-8"].marker == drawn["plain-20"].marker != drawn["resnet-20"].marker
+    assert len({(str(look.dashes), look.colour) for look in drawn.values()}) == 4
+    figure = responses(found)
+    assert [line.get_color() for line in figure.axes[0].lines][:4] == [look.colour for look in drawn.values()]
+    assert (
+        families(record(lab, "shortcuts")) == {} and looks(record(lab, "shortcuts"))["original"] == LOOKS[0]
+    )
+
+
+def responses(found: Record) -> Any:
+    drawing = inner.responses(found)
+    assert drawing
+    return drawing.paint()
+
+
+def test_figures_show_every_seed_and_the_median(lab: Path) -> None:
+    found = record(lab, "shortcuts")
+    drawing = errors.errors(found)
+    assert drawing
+    here, paper = drawing.paint().axes
+    dots = np.concatenate([np.asarray(dots.get_offsets())[:, 0] for dots in here.collections]).tolist()
+    assert sorted(dots) == pytest.approx(
+        sorted(error for label in found.labels for error in found.values(label, "error").values())
+    )
+    bars = [np.asarray(line.get_xdata())[0] for line in here.lines]
+    assert bars == pytest.approx([found.middle(label, "error") for label in found.labels])
+    assert paper.get_xlabel() == "error in the papers, %"
+    assert 6.61 in [np.asarray(line.get_xdata())[0] for line in paper.lines]
+    assert [line.get_marker() for line in paper.lines].count(">") == 4  # bounds
+
+
+def test_the_papers_numbers_share_the_axis_where_they_can_be_compared(tmp_path: Path) -> None:
+    write_lab(tmp_path, "shortcuts", "paper")
+    found = read_record(tmp_path, "shortcuts", "paper")
+    drawing = errors.errors(found)
+    assert drawing and len(drawing.paint().axes) == 1 and "in the same axes" in drawing.caption
+
+
+def test_few_networks_share_a_panel_and_many_stand_beside_what_they_are_compared_with(lab: Path) -> None:
+    few = record(lab, "projections")
+    assert [panel.labels for panel in curves.panels_of(few, few.labels)] == [["A", "B", "C"]]
+    many = record(lab, "orders")
+    panels = {panel.title: panel.reference for panel in curves.panels_of(many, many.labels)}
+    assert panels["full pre-activation"] == "original" and panels["original"] is None
+    assert panels["full pre-activation, bottleneck"] == "original, bottleneck"
+    deep = record(lab, "depth")
+    assert [panel.title for panel in curves.panels_of(deep, deep.labels)] == ["original", "preactivated"]
+
+
+def test_a_training_without_numbers_is_drawn(tmp_path: Path) -> None:
+    found = write_lab(tmp_path, experiment())
+    for row in found.rows:
+        (tmp_path / "trials" / row.trial / "metrics.jsonl").write_text(
+            '{"epoch": 1, "val_top1": 0.0, "train_loss": null, "val_loss": null}\n'
+            '{"epoch": 2, "val_top1": null}\n'
+        )
+    drawing = curves.curves(record(tmp_path, "mine"))
+    assert drawing and drawing.rows[0] == ("a", 0, 1, 100.0, None, None)
+    assert inline(drawing.paint(), "", "").count("<path") > 4
+
+
+def test_long_curves_are_thinned_in_figures_and_whole_in_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told, "PASSES", 400)
+    told.write_lab(tmp_path, "projections", "paper")
+    drawing = curves.curves(read_record(tmp_path, "projections", "paper"))
+    assert drawing and len(drawing.rows) == 3 * 5 * 400
+    line = drawing.paint().axes[0].lines[0]
+    assert len(np.asarray(line.get_xdata())) <= curves.POINTS + 1 and np.asarray(line.get_xdata())[-1] == 400
+    assert len(inline(drawing.paint(), "f0", drawing.alt)) < 150_000
+
+
+def test_details_are_summed_up_over_the_seeds(lab: Path) -> None:
+    found = record(lab, "lesions")
+    details = list(found.details("residual", "lesions").values())
+    single = inner.read_lesions(inner.middle([detail["each"] for detail in details]))
+    values = sorted(detail["each"]["units"][1]["error"] for detail in details)
+    assert single.units[0].error is None and single.units[1].error == values[1]
+    pooled = inner.read_random([detail["at_random"] for detail in details])
+    assert [len(row.trials) for row in pooled.rows] == [2 * len(details)] * 2
+    paths = inner.read_paths(list(record(lab, "paths").details("residual", "paths").values()))
+    assert sum(length.share for length in paths.lengths) == pytest.approx(1)
+
+
+def test_details_are_read_as_they_were_measured() -> None:
+    network = tiny()
+    found = (
+        (gradients(network, PIXELS, LABELS), inner.read_gradients),
+        (responses_of(network, BATCHES), inner.read_responses),
+        (each(network, BATCHES), inner.read_lesions),
+        (at_random(network, BATCHES, draws=2), lambda detail: inner.read_random([detail])),
+        (paths_of(network, PIXELS, LABELS, draws=2), lambda detail: inner.read_paths([detail])),
+    )
+    for measured, read in found:
+        assert read(json.loads(json.dumps(measured.as_json()))) == measured
+
+
+def test_a_run_writes_its_page_unless_asked_not_to(tmp_path: Path) -> None:
+    run_experiment("tables", out=tmp_path / "without", report=False)
+    assert not list((tmp_path / "without").rglob("*.html"))
+    run_experiment("tables", out=tmp_path)
+    assert (tmp_path / "tables" / "quick" / "report.html").is_file() and (tmp_path / "index.html").is_file()
+
+
+def test_without_matplotlib_a_page_has_tables_and_says_so(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    text = write_page(record(lab, "projections")).read_text()
+    assert (
+        "<svg" not in text
+        and "pip install &#34;residua[plots]&#34;" in text
+        and "Paper against measured" in text
+    )
+
+
+def test_a_page_is_written_anew_only_for_new_results(tmp_path: Path) -> None:
+    made = experiment()
+    write_lab(tmp_path, made, without=[("b", 2)])
+    keeper = Pages(tmp_path, ["mine"], "quick")
+    keeper.changed("mine")
+    page = tmp_path / "mine" / "quick" / "report.html"
+    assert page.is_file() and not (tmp_path / "index.html").exists()
+    page.write_text(page.read_text() + "<!-- seen -->")
+    keeper.finish()
+    assert page.read_text().endswith("<!-- seen -->") and (tmp_path / "index.html").is_file()
+    write_lab(tmp_path, made)
+    assert not is_current(record(tmp_path, "mine"))
+    keeper.finish()
+    assert is_current(record(tmp_path, "mine")) and "<!-- seen -->" not in page.read_text()
+
+
+def test_a_summary_keeps_what_people_wrote(lab: Path, tmp_path: Path) -> None:
+    for name in ("tables", "projections"):
+        page = write_summary(record(lab, name), tmp_path)
+    assert page == tmp_path / "quick" / "projections.md"
+    text = page.read_text()
+    assert "| B is slightly better than A. | v1 Table 3 | B < A |".replace("<", "&lt;") in text
+    assert "![Median errors: A " in text and (tmp_path / "quick" / "projections-errors.svg").is_file()
+    assert (tmp_path / "quick" / "projections.csv").read_text() == (
+        lab / "projections" / "quick" / "results.csv"
+    ).read_text()
+    ElementTree.parse(tmp_path / "quick" / "projections-errors.svg")  # noqa: S314 - our own
+    page.write_text(text + "\n## Why\n\nSo it is.\n")
+    write_summary(record(lab, "projections"), tmp_path)
+    assert page.read_text() == text + "\n## Why\n\nSo it is.\n"
+    listed = (tmp_path / "README.md").read_text()
+    assert "(quick/projections.md): Of 2 claims" in listed and "(quick/tables.md): Of 18 claims" in listed
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*")) < 300_000
+
+
+def test_the_command_writes_pages_or_summaries(lab: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["lab", "report", "projections", "--out", str(lab), "--json"])
+    assert done.exit_code == 0 and "report.html" in done.stdout and "index.html" in done.stdout
+    done = CliRunner().invoke(app, ["lab", "report", "tables", "--out", str(lab), "--into", str(tmp_path)])
+    assert done.exit_code == 0 and (tmp_path / "quick" / "tables.md").is_file()
+
+
+def test_what_is_not_there_is_said(lab: Path, tmp_path: Path) -> None:
+    for arguments, said in (
+        ((lab, "projection"), "did you mean projections"),
+        ((lab, "projections", "paper"), "has not been run at scale paper"),
+        ((lab, None, "papers"), "did you mean paper"),
+        ((tmp_path,), "nothing has been run below"),
+    ):
+        with pytest.raises(UserError, match=said):
+            write_pages(*arguments)
+    assert find_records(tmp_path) == []
+    write_lab(tmp_path, experiment())
+    (tmp_path / "mine" / "quick" / "results.json").write_text("{}")
+    with pytest.raises(UserError, match="says nothing of experiment: run the experiment once more"):
+        write_pages(tmp_path)

@@ -1,0 +1,310 @@
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import residua
+from lab.sweeping import TINY, experiment, packed_digits
+from residua.errors import UserError
+from residua.files import claimed
+from residua.lab import carrying, sweep
+from residua.lab.catalogue import NAMES
+from residua.lab.catalogue import experiment as named
+from residua.lab.course import Course
+from residua.lab.experiment import Experiment
+from residua.lab.results import RESULTS, TABLE, Results, read_results
+from residua.lab.running import run_experiment, run_experiments
+from residua.lab.sweep import Onlooker
+from residua.lab.trials import Trial, trials
+from residua.training.loop import StoppedError
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(packed_digits(tmp_path_factory.mktemp("data")))
+
+
+class Heard(Onlooker):
+    """Counts the trials that are carried out, and may stop the sweep after some."""
+
+    def __init__(self, stop_after: int = 1000) -> None:
+        self.names: list[str] = []
+        self.stop_after = stop_after
+        self.finished = 0
+
+    def began(self, course: Course, finished: int) -> None:  # noqa: ARG002 - as an onlooker has it
+        self.finished = finished
+
+    def ended(self, course: Course, trial: Trial, reason: str | None) -> None:  # noqa: ARG002
+        self.names.append(trial.name)
+        if len(self.names) == self.stop_after:
+            raise KeyboardInterrupt
+
+
+def run(lab: Path, digits: str, made: Experiment | None = None, **settings: Any) -> Results:
+    return run_experiment(
+        made or experiment(), data=digits, out=lab, seeds=2, **{"jobs": 1, "report": False, **settings}
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, digits: str) -> Path:
+    lab = tmp_path_factory.mktemp("whole")
+    assert run(lab, digits).complete
+    return lab
+
+
+def written(lab: Path) -> bytes:
+    return (lab / "mine" / "quick" / RESULTS).read_bytes()
+
+
+def test_a_sweep_that_was_stopped_goes_on_to_the_same_bytes(tmp_path: Path, digits: str, whole: Path) -> None:
+    first, second, third = Heard(stop_after=2), Heard(), Heard()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, digits, onlooker=first)
+    part = read_results(tmp_path, "mine", "quick")
+    assert [row["state"] for row in part["trials"]] == ["finished", "finished", "missing", "missing"]
+    assert not part["complete"]
+    assert part["claims"][0]["verdict"] == "not decided"
+    run(tmp_path, digits, onlooker=second)
+    run(tmp_path, digits, onlooker=third)
+    assert (len(second.names), second.finished) == (2, 2)
+    assert (len(third.names), third.finished) == (0, 4)
+    assert written(tmp_path) == written(whole)
+
+
+def test_what_is_missing_of_a_killed_sweep_is_run(tmp_path: Path, digits: str, whole: Path) -> None:
+    """SIGKILL at three moments; the last training goes on within a pass."""
+    script = (
+        "import sys; sys.path.insert(0, 'tests'); from lab.sweeping import experiment\n"
+        "from residua.lab.running import run_experiment\n"
+        f"run_experiment(experiment(), data={digits!r}, out={str(tmp_path)!r}, seeds=2, jobs=1, report=False)"
+    )
+    for count in (1, 2):
+        process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+        until(lambda count=count: begun(tmp_path) >= count, process)
+        process.kill()
+        process.wait()
+    heard = Heard()
+    run(tmp_path, digits, onlooker=heard)
+    assert heard.finished >= 1
+    assert written(tmp_path) == written(whole)
+
+
+def begun(lab: Path) -> int:
+    return len(list(lab.glob("trials/*/metrics.jsonl")))
+
+
+def until(condition: Any, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, "it ended first"
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_processes_of_their_own_come_to_the_same_bytes(tmp_path: Path, digits: str, whole: Path) -> None:
+    heard = Heard()
+    run(tmp_path, digits, jobs=2, onlooker=heard)
+    assert len(heard.names) == 4
+    assert written(tmp_path) == written(whole)
+
+
+def test_a_worker_saves_and_ends_when_nobody_listens(tmp_path: Path, digits: str) -> None:
+    made = experiment(scales={"quick": {"epochs": 500, "changes": {"batch": 32}}})
+    script = (
+        "from residua.lab.experiment import Experiment\nfrom residua.lab.running import run_experiment\n"
+        f"made = Experiment(name='mine', title='Mine', networks={dict(made.networks)!r}, "
+        f"scales={dict(made.scales)!r})\n"
+        f"run_experiment(made, data={digits!r}, out={str(tmp_path)!r}, seeds=1, jobs=2, report=False)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    until(lambda: begun(tmp_path) == 2, process)
+    holders = [int(lock.read_text()) for lock in (tmp_path / "trials").glob(".*.lock")]
+    assert len(holders) == 2
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 60
+    while any(alive(holder) for holder in holders):
+        assert time.monotonic() < end, "a worker outlives its sweep"
+        time.sleep(0.05)
+    logs = [log.read_text() for log in tmp_path.glob("trials/*/log.txt")]
+    assert len(logs) == 2
+    assert not list(tmp_path.glob("trials/*/summary.json"))
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not status.exists() or " Z " not in status.read_text()  # nobody may have asked how it ended
+
+
+def test_a_trial_that_fails_is_named_and_the_others_go_on(
+    tmp_path: Path, digits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = residua.train
+
+    def train(*given: Any, **asked: Any) -> Any:
+        if asked["spec"]["shortcut"] == "scaling":
+            raise RuntimeError("out of memory\nand more")
+        return real(*given, **asked)
+
+    monkeypatch.setattr(carrying, "train", train)
+    found = run(tmp_path, digits)
+    assert [(row.label, row.state, row.reason) for row in found.rows[:2]] == [
+        ("a", "finished", None),
+        ("b", "failed", "out of memory"),
+    ]
+    assert found.verdicts()[0].word == "not judged"
+    monkeypatch.undo()
+    assert run(tmp_path, digits).complete  # a failed one is tried again
+
+
+def test_a_training_that_cannot_be_trained_has_a_result(tmp_path: Path, digits: str) -> None:
+    made = experiment(
+        networks={"a": {**TINY, "norm": "none"}},
+        scales={"quick": {"epochs": 1, "changes": {"batch": 32, "learning_rate": 1e6}}},
+        claims=[],
+    )
+    found = run(tmp_path, digits, made)
+    assert found.complete
+    assert all(row.skipped for row in found.rows)
+    assert min(found.sample("a", "error").values.values()) > 50
+
+
+def test_what_cannot_be_measured_of_a_network_is_no_failure(tmp_path: Path, digits: str) -> None:
+    """Every unit of this plain network changes the shape: none can be left out."""
+    network = {"network": "cifar_plain8", "widths": [8, 16, 32], "stem_width": 4}
+    found = run(tmp_path, digits, experiment(networks={"a": network}, measurements=["lesions"], claims=[]))
+    assert found.complete
+    lesions = found.measured(found.rows[0], "lesions") or {}
+    assert "nothing can be left out" in lesions["why_not"]
+    assert "lesions.one_removed" not in found.rows[0].values
+
+
+def test_a_stop_that_was_asked_for_is_handed_on(
+    tmp_path: Path, digits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise StoppedError("stopped at step 3 and saved.", 130)
+
+    monkeypatch.setattr(carrying, "train", stop)
+    with pytest.raises(StoppedError):
+        run(tmp_path, digits)
+    assert not read_results(tmp_path, "mine", "quick")["complete"]
+    assert not list(tmp_path.glob("trials/*/failed.json"))
+
+
+def test_two_sweeps_share_their_work(
+    tmp_path: Path, digits: str, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another one holds is tried again later, when it may be done."""
+    monkeypatch.setattr(sweep, "PATIENCE", 0.01)
+    held: list[Any] = []
+    first = next(iter(trials(experiment(), "quick", pictures(digits), 2)))[1].folder(tmp_path)
+    first.parent.mkdir(parents=True)
+    held.append(claimed(first))
+    held[0].__enter__()
+
+    class Freeing(Heard):
+        def ended(self, course: Course, trial: Trial, reason: str | None) -> None:
+            super().ended(course, trial, reason)
+            if held:
+                held.pop().__exit__(None, None, None)
+
+    heard = Freeing()
+    run(tmp_path, digits, onlooker=heard)
+    assert heard.names[-1] == first.name
+    assert written(tmp_path) == written(whole)
+
+
+def pictures(digits: str) -> str:
+    from residua.lab.pictures import look_at
+
+    return look_at(digits).digest
+
+
+def test_seeds_differ_in_the_network_and_not_in_what_is_held_out(whole: Path) -> None:
+    splits = {path.read_text() for path in whole.glob("trials/*/split.csv")}
+    assert len(splits) == 1
+    seeds = {json.loads(path.read_text())["seed"] for path in whole.glob("trials/*/trial.json")}
+    assert seeds == {0, 1}
+    errors = {path.read_text() for path in whole.glob("trials/*/measured/through_training.json")}
+    assert len(errors) == 4
+
+
+def test_results_hold_what_the_trials_have(whole: Path, digits: str) -> None:
+    found = run(whole, digits)
+    with (found.folder / TABLE).open() as file:
+        table = list(csv.DictReader(file))
+    told = read_results(whole, "mine", "quick")
+    assert [row["label"] for row in table] == [row["label"] for row in told["trials"]] == ["a", "b", "a", "b"]
+    for row, line in zip(found.rows, table, strict=True):
+        assert float(line["error"]) == row.values["error"]
+        missed = (found.sample(row.label, "error").wrong or {})[row.seed]
+        assert 100 * missed.mean() == pytest.approx(row.values["error"])
+        guesses = (whole / "trials" / row.trial / "predictions.csv").read_text().splitlines()
+        assert len(missed) == len(guesses) - 1
+        assert not (whole / "trials" / row.trial / "state").exists()
+        assert not (whole / "trials" / row.trial / "report.html").exists()
+    median = told["summary"]["a"]["error"]["median"]
+    assert median == pytest.approx(sum(row.values["error"] for row in found.rows[::2]) / 2)
+
+
+def test_damaged_results_are_one_sentence(tmp_path: Path, whole: Path) -> None:
+    shutil.copytree(whole / "mine", tmp_path / "mine")
+    (tmp_path / "mine" / "quick" / RESULTS).write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_results(tmp_path, "mine", "quick")
+
+
+def test_a_folder_of_which_nothing_was_begun_is_made_anew(tmp_path: Path, digits: str, whole: Path) -> None:
+    for _, trial in trials(experiment(), "quick", pictures(digits), 2):
+        trial.folder(tmp_path).mkdir(parents=True)
+        (trial.folder(tmp_path) / "split.csv").touch()
+    assert run(tmp_path, digits).complete
+    assert written(tmp_path) == written(whole)
+
+
+def test_a_scale_without_data_needs_some(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="scale small needs pictures to train on: say with --data"):
+        run_experiments(["norm"], scale="small", out=tmp_path)
+    with pytest.raises(UserError, match="unknown scale 'smal'"):
+        run_experiments(["tables"], scale="smal", out=tmp_path)
+    assert run_experiment("tables", out=tmp_path).complete
+
+
+def test_every_experiment_runs_at_a_smaller_scale_than_quick(tmp_path: Path, digits: str) -> None:
+    """One seed, one pass, few layers: that everything fits together, not what comes of it."""
+    made = [smaller(named(name)) for name in NAMES]
+    found = run_experiments(made, data=digits, out=tmp_path, seeds=1, jobs=1, report=False)
+    assert all(each.complete for each in found)
+    for each in found:
+        judged = {verdict.word for verdict in each.verdicts()}
+        assert judged <= {"holds", "not decided", "not judged"}
+        for row in each.rows:
+            assert {"error", "train_error"} <= row.values.keys()
+            for name in each.experiment.measurements:
+                assert each.measured(row, name) or name in ("paths", "statistics")
+            assert len(each.passes(row)) == len(each.gradients_through_training(row)) == 1
+    assert all(verdict.word == "holds" for verdict in found[0].verdicts())
+
+
+def smaller(made: Experiment) -> Experiment:
+    quick = made.scales.get("quick", {})
+    depths = {
+        name: {"depth": [8, 14] if len(values) > 1 else 8, "basic": 8, "bottleneck": 11}[name]
+        for name, values in made.scale("quick").depths.items()
+    }
+    return replace(made, scales={"quick": {**quick, "epochs": 1, "depths": depths}})
