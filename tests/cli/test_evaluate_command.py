@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 
@@ -19,7 +20,11 @@ from judging.small import model, outcomes, pictures
 from residua.cli import evaluation_tables
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import split, write_split
+from residua.errors import UserError
+from residua.judging import evaluated
 from residua.judging.evaluation import evaluate
+from residua.judging.showing import samples
+from residua.nets.devices import device_named
 from residua.weights.modelfile import inspect
 
 EVIL = os.fsdecode(b"\xff[red]\n\x1b[31m=cmd.png")
@@ -112,11 +117,11 @@ def test_the_held_out_pictures_of_a_run_are_found_or_named(run: Command) -> None
     assert train["samples"] + named["samples"] == 30
 
 
-def mostly_right(folder: Path) -> Path:
-    """Photos in the classes that the model takes them for, but for one in four."""
+def mostly_right(folder: Path, wrong: int = 4) -> Path:
+    """Photos in the classes that the model takes them for, but for one in so many; of 0, for none."""
     found = evaluate("model.safetensors", "photos").outcomes
     for place, (name, guess) in enumerate(zip(found.names, found.guesses[:, 0], strict=True)):
-        label = found.classes[guess if place % 4 else (guess + 1) % 6]
+        label = found.classes[(guess + 1) % 6 if wrong and place % wrong == 0 else guess]
         (folder / label).mkdir(parents=True, exist_ok=True)
         (folder / label / f"{place}.png").write_bytes(Path("photos", name).read_bytes())
     return folder
@@ -136,10 +141,14 @@ def test_the_temperature_is_stored_when_it_is_asked_for(run: Command, tmp_path: 
     assert again["ece"] == pytest.approx(said["calibration"]["best_ece"], abs=1e-6)
 
 
-def test_where_no_temperature_fits_none_is_stored_and_the_rest_is_said(run: Command) -> None:
-    done = run("model.safetensors", "photos", "--store-temperature", "--json")
+def test_where_no_temperature_fits_none_is_stored_and_the_rest_is_said(run: Command, tmp_path: Path) -> None:
+    photos = mostly_right(tmp_path / "sorted", wrong=0)
+    done = run("model.safetensors", photos, "--store-temperature", "--json")
     assert (done.code, json.loads(done.stdout)["best_temperature"]) == (2, None)
-    assert "none suits these pictures" in done.stderr
+    assert "none fits best, as every guess is right" in done.stderr
+    table = " ".join(run("model.safetensors", photos).stdout.split())
+    assert "At temperature 1, which is the model's, the calibration error is" in table
+    assert "No temperature fits best, as every guess is right" in table
     assert inspect("model.safetensors").temperature is None
 
 
@@ -207,6 +216,74 @@ def test_a_mistake_is_one_sentence(run: Command, words: list[str], said: str) ->
     assert done.stderr.startswith("residua: ") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["model.safetensors", "photos", "--views", "tencrop"], "ten-crop"),
+        (["model.safetensors", "photos", "--batch", "0"], "batch=0"),
+        (["model.safetensors", "photos", "--mistakes", "-1"], "mistakes=-1"),
+        (["model.safetensors", "photos", "--workers", "-1"], "workers=-1"),
+        (["model.safetensors", "photos", "--max-bad", "2"], "max_bad=2"),
+        (["model.safetensors", "photos", "--class-map", "nowhere.csv"], "nowhere.csv"),
+        (["model.safetensors", "photos", "--class-map", "map.csv"], "map.csv maps 'x'"),
+        (["model.safetensors", "nowhere.safetensors", "photos"], "nowhere.safetensors"),
+        (
+            ["model.safetensors", "plain.safetensors", "photos"],
+            "plain.safetensors: this model cannot",
+        ),
+        (["model.safetensors", "few.safetensors", "photos"], "few.safetensors: 4 folders are named as none"),
+        (["few.safetensors", "model.safetensors", "photos"], "few.safetensors: 4 folders are named as none"),
+    ],
+)
+def test_what_needs_no_picture_is_found_before_any_is_decoded(
+    run: Command, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decoded(*_: object, **__: object) -> None:
+        raise AssertionError("a picture was decoded")
+
+    monkeypatch.setattr(samples, "check", decoded)
+    Path("map.csv").write_text("folder,class\nx,a\n")
+    judged = model("abcdef")
+    residua.save(judged.network, "plain.safetensors", classes="abcdef")
+    residua.save(model("ab"), "few.safetensors")
+    done = run(*words)
+    assert (done.code, done.stdout) == (2, "")
+    assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("device", ["cpu:99", "cuda:x", "tpu", "mps", "CPU", "cuda:-1", ""])
+def test_a_device_that_there_is_not_is_refused(made: Path, device: str) -> None:
+    with pytest.raises(UserError, match=f"device='{device}' is not valid"):
+        device_named(device)
+    if device:
+        with pytest.raises(UserError, match=f"device='{device}' is not valid"):
+            evaluate(made / "model.safetensors", made / "nowhere", device=device)
+
+
+def test_a_gpu_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [device_named(name) for name in ("cuda", "cuda:1")] == ["cuda", "cuda:1"]
+    with pytest.raises(UserError, match="'cuda:2' is not here: PyTorch sees 2 GPUs, from cuda:0,"):
+        device_named("cuda:2")
+
+
+def test_a_full_disk_does_not_undo_what_was_found(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise UserError("predictions.csv cannot be written: No space left on device.")
+
+    monkeypatch.setattr(evaluated, "write_table", full)
+    done = run("model.safetensors", "photos", "--csv", "predictions.csv", "--json")
+    assert (done.code, json.loads(done.stdout)["samples"]) == (2, 30)
+    assert "No space left" in done.stderr
+
+
+def test_what_is_read_is_not_written_over(run: Command) -> None:
+    before = Path("model.safetensors").read_bytes()
+    assert run("model.safetensors", "photos", "--csv", "model.safetensors").code == 2
+    assert Path("model.safetensors").read_bytes() == before
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_fits_a_terminal_even_of_very_many_classes(width: int) -> None:
     classes = [f"a class with quite a long name, number {place}" for place in range(1200)]
@@ -222,6 +299,8 @@ def test_the_table_fits_a_terminal_even_of_very_many_classes(width: int) -> None
     assert max(map(len, lines)) <= width
     assert len(lines) < 200
     text = " ".join(" ".join(lines).split())
+    wrong = replace(found, outcomes=said).mistake_count
+    assert f"and {wrong - 10} more: --json has 20, --mistakes asks for more." in text
     assert "better ones are not shown: --json has all of them" in text
     assert "classes have no picture" in text
 

@@ -73,7 +73,8 @@ def test_json_has_a_line_for_each_file(run: Command, model: Path, photos: Path) 
     assert found[3] == {"path": str(photos / "bad.jpg"), "error": found[3]["error"]}
     assert done.code == 1
     assert (
-        "residua: 1 of 4 files cannot be read:\n" in done.stderr and "bad.jpg: it is no JPEG" in done.stderr
+        "residua: 1 of 4 files cannot be predicted:\n" in done.stderr
+        and "bad.jpg: it is no JPEG" in done.stderr
     )
     assert len(objects(run("predict", model, photos / "0.png", "--json").stdout)[0]["top"]) == 3
 
@@ -129,6 +130,24 @@ def test_half_a_character_in_a_class_ends_nothing(
     assert json.loads(run("predict", file, photos / "0.png", "--json").stdout)["label"] == "\ud800"
 
 
+@pytest.mark.parametrize("way", [[], ["--csv"], ["--json"]])
+def test_an_answer_that_is_no_number_is_said_and_is_no_success(
+    way: list[str], run: Command, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    loaded = load(model)
+    with torch.no_grad():
+        next(loaded.network.parameters()).fill_(torch.nan)
+    file = residua.save(loaded, tmp_path / "broken.safetensors")
+    done = run("predict", file, photos / "0.png", *way)
+    assert done.code == 1 and "the network's answer is no number" in done.stdout and "NaN" not in done.stdout
+    assert "residua: 1 of 1 files cannot be predicted:" in done.stderr
+
+
+def test_an_empty_name_is_said_to_be_empty(run: Command, model: Path) -> None:
+    done = run("predict", model, "", "--json")
+    assert done.code == 1 and objects(done.stdout) == [{"path": "", "error": "its name is empty"}]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -169,9 +188,15 @@ def through_pipe(content: bytes, separator: bytes = b"\n") -> list[list[str]]:
 
 
 def test_names_are_read_from_a_pipe() -> None:
-    assert through_pipe(b"a b\n\n\xff\r\nlast") == [["a b", os.fsdecode(b"\xff\r"), "last"]]
+    assert through_pipe(b"a b\n\n\xff\r\nlast") == [["a b", os.fsdecode(b"\xff"), "last"]]
     assert through_pipe(b"a\nb\0c", b"\0") == [["a\nb", "c"]]
     assert through_pipe(b"") == []
+
+
+def test_lines_may_end_as_on_windows(tmp_path: Path) -> None:
+    (tmp_path / "odd\r").touch()
+    assert through_pipe(b"a.png\r\n\r\nodd\r\nb.png\r") == [["a.png", "odd\r", "b.png"]]
+    assert through_pipe(b"a.png\r\0", b"\0") == [["a.png\r"]]
 
 
 def test_a_stretch_ends_where_the_next_name_is_not_there_yet() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import yaml
 
 import residua
 from residua.data.sources.table import write_table
-from residua.judging.evaluation import Evaluation
+from residua.judging.evaluated import Evaluation
 from residua.judging.figures.calibration import calibrated
 from residua.judging.figures.outcomes import empty_outcomes, fill
 from residua.judging.figures.temperature import Kept
+from residua.judging.model import load
 from residua.nets.zoo import spec
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
 from residua.weights.modelfile import write_model
@@ -82,7 +84,6 @@ def write_run(
     rows = [(names[place], classes[label], parts[place]) for place, (label, _) in enumerate(every)]
     write_table(folder / "split.csv", [("path", "label", "split"), *rows])
     write_table(folder / "bad_images.csv", [("path", "reason"), ("cat/bad.png", "it is cut off")])
-    (folder / "evaluation.json").write_text(json.dumps(found.as_json()))
     (folder / "classes.json").write_text(json.dumps(list(classes)))
     (folder / "config.yaml").write_text(yaml.safe_dump(config(data, len(classes))))
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines(5)))
@@ -95,6 +96,8 @@ def write_run(
     finding = {"title": "Unreadable pictures", "count": 1, "remedy": "They are left out.", "serious": True}
     (folder / "data.json").write_text(json.dumps({"sizes": sizes, "findings": [finding]}))
     write_best(folder / "best.safetensors", classes)
+    found = replace(found, digest=load(folder / "best.safetensors").digest)
+    (folder / "evaluation.json").write_text(json.dumps(found.as_json()))
     return folder
 
 

@@ -17,6 +17,7 @@ import residua
 from judging.small import model, outcomes, pictures
 from residua.errors import UserError
 from residua.judging.evaluation import evaluate
+from residua.judging.figures import temperature
 from residua.judging.figures.calibration import (
     BINS,
     Calibration,
@@ -141,6 +142,47 @@ def test_that_there_is_none_is_seen_at_once(scale: float, monkeypatch: pytest.Mo
     assert len(steps) < 10
 
 
+@pytest.mark.parametrize("least", [1e-3, 1.0, 5.0, 1000.0])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_where_all_is_right_there_is_none_however_far_right(least: float, classes: int) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, classes, 50)
+    logits = torch.from_numpy(random.normal(size=(50, classes)).astype(np.float32))
+    own = logits.amax(1) + least * torch.linspace(1, 3, 50)
+    logits[torch.arange(50), torch.from_numpy(labels)] = own
+    assert kept(logits, labels).best_temperature() is None
+    assert kept(logits * 1000, labels).best_temperature() is None
+
+
+def test_a_search_that_does_not_end_finds_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, labels = answered(3.0)
+    assert kept(logits, labels).best_temperature() is not None
+    monkeypatch.setattr(temperature, "STEPS", 2)
+    assert kept(logits, labels).best_temperature() is None
+
+
+@settings(max_examples=20)
+@given(st.floats(1e-5, 1e5), st.integers(0, 2**32))
+def test_the_best_temperature_of_scores_of_any_size_is_found(sharpness: float, seed: int) -> None:
+    logits, labels = answered(1.0, 200, 4, seed)
+    best = kept(logits, labels).best_temperature()
+    assert best is not None
+    assert kept(logits * sharpness, labels).best_temperature() == pytest.approx(best * sharpness, rel=1e-3)
+
+
+def test_a_temperature_is_not_stored_in_another_file_than_was_judged(tmp_path: Path) -> None:
+    path = residua.save(model(), tmp_path / "model.safetensors")
+    found = replace(evaluate(path, pictures(5)), calibration=fitted(2.5))
+    other = residua.save(model(stem_width=3), tmp_path / "other.safetensors")
+    before = other.read_bytes()
+    other.replace(path)
+    with pytest.raises(UserError, match="was changed since"):
+        store_temperature(path, found)
+    assert path.read_bytes() == before
+    with pytest.raises(UserError, match="of no file"):
+        store_temperature(path, replace(evaluate(model(), pictures(5)), calibration=fitted(2.5)))
+
+
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Every place at which the slope is asked for."""
     steps: list[float] = []
@@ -179,7 +221,7 @@ def fitted(best: float | None) -> Calibration:
     [
         ({"learned": 3}, "3 of these pictures are for training"),
         ({"views": "flip"}, "one view"),
-        ({"calibration": fitted(None)}, "none suits"),
+        ({"calibration": fitted(None)}, "none fits best"),
     ],
 )
 def test_a_temperature_that_would_not_hold_is_not_stored(

@@ -3,7 +3,8 @@
 import csv
 import json
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -12,15 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn import metrics as oracle
 from torch import Tensor
 
 import residua
 from judging.small import GRAY, model, outcomes, pictures
 from residua.data.dataset import Data
+from residua.data.sources.recognition import open_data
+from residua.data.splitting import write_split
 from residua.errors import UserError
 from residua.judging.comparison import Comparison, compare
-from residua.judging.evaluation import Evaluation, evaluate
+from residua.judging.evaluated import Evaluation
+from residua.judging.evaluation import evaluate, trial
 from residua.judging.model import Model
 from residua.judging.showing.samples import choose_samples
 from residua.weights.preprocessing import preprocess
@@ -150,12 +155,15 @@ def test_a_model_that_nobody_can_show_pictures_is_refused() -> None:
         evaluate(Model(judged.network, replace(judged.metadata, preprocessing=None)), pictures(4))
 
 
-def test_a_network_that_answers_no_number_is_refused() -> None:
+def test_a_network_that_answers_no_number_is_refused(tmp_path: Path) -> None:
     judged = model()
     with torch.no_grad():
         judged.network.get_parameter("fc.bias")[0] = torch.nan
-    with pytest.raises(UserError, match=r"'0.png' is no number"):
+    with pytest.raises(UserError, match=r"^the network's answer to '0.png' is no number"):
         evaluate(judged, pictures(4))
+    file = residua.save(judged, tmp_path / "odd.safetensors")
+    with pytest.raises(UserError, match=r"odd.safetensors: the network's answer"):
+        trial([model(), file], pictures(4), device="cpu").decoded().judged()
 
 
 def test_the_temperature_of_the_model_changes_probabilities_and_no_guess() -> None:
@@ -217,8 +225,124 @@ def test_a_file_is_judged_as_its_model_is(tmp_path: Path) -> None:
     judged = model()
     path = residua.save(judged, tmp_path / "model.safetensors")
     found = residua.evaluate(path, pictures(9), device="cpu")
-    assert {**found.as_json(), "model": ""} == {**evaluate(judged, pictures(9)).as_json(), "model": ""}
-    assert found.model == str(path)
+    same = {"model": "", "digest": None}
+    assert found.as_json() | same == evaluate(judged, pictures(9)).as_json() | same
+    assert (found.model, found.digest) == (str(path), residua.load(path).digest)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model": 5},
+        {"data": 5},
+        {"mistakes": 2.5},
+        {"batch": "a"},
+        {"max_bad": "x"},
+        {"workers": 1.5},
+        {"views": 3},
+        {"part": 1},
+        {"split": 2},
+        {"device": 0},
+        {"class_map": ["a"]},
+        {"class_map": {"a": 5}},
+        {"root": 1},
+    ],
+)
+def test_what_is_of_no_valid_type_is_one_sentence(options: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"model": model(), "data": pictures(4)} | options
+    with pytest.raises(UserError, match=f"^{next(iter(options))}=.* is not valid: valid "):
+        evaluate(asked.pop("model"), asked.pop("data"), **asked)
+
+
+def test_a_class_map_of_classes_that_are_not_there_is_refused(tmp_path: Path) -> None:
+    judged, data = model(["daisy", "tulip"]), pictures(4, ["daisy", "tulip"])
+    (tmp_path / "map.csv").write_text("folder,class\ntulisp,tulip\n")
+    said = "maps 'tulisp', which is no class of the data: did you mean 'tulip'?"
+    for class_map, name in (({"tulisp": "tulip"}, "class_map"), (tmp_path / "map.csv", tmp_path / "map.csv")):
+        with pytest.raises(UserError, match=re.escape(f"{name} {said}")):
+            evaluate(judged, data, class_map=class_map)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twelve pictures in three classes."""
+    monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
+    data = pictures(12)
+    for place, name in enumerate(data.names):
+        folder = tmp_path / "photos" / data.classes[data.labels[place]]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(data.read(place, "gray")[..., 0]).save(folder / name)
+    return tmp_path / "photos"
+
+
+def vanish(photos: Path) -> None:
+    (photos / "a/3.png").unlink()
+
+
+def ruin(photos: Path) -> None:
+    (photos / "a/3.png").write_bytes(b"no picture")
+
+
+def swap(photos: Path) -> None:
+    (photos / "a/3.png").write_bytes((photos / "b/1.png").read_bytes())
+
+
+@pytest.mark.parametrize("harm", [vanish, ruin, swap])
+@pytest.mark.parametrize("views", ["one", "ten-crop"])
+def test_a_picture_that_is_lost_meanwhile_is_named_and_not_counted(
+    photos: Path, harm: Callable[[Path], None], views: str
+) -> None:
+    judged, samples = model(), choose_samples(photos)
+    before = evaluate(judged, samples, views=views).outcomes
+    harm(photos)
+    found = evaluate(judged, samples, views=views, batch=5)
+    assert [each.path for each in found.bad] == ["a/3.png"]
+    assert list(found.outcomes.names) == [name for name in before.names if name != "a/3.png"]
+    good = [name != "a/3.png" for name in before.names]
+    np.testing.assert_array_equal(found.outcomes.labels, before.labels[good])
+    np.testing.assert_allclose(found.outcomes.losses, before.losses[good], rtol=1e-3, atol=1e-4)
+    assert (found.samples, found.calibration.fitted, len(found.bad)) == (11, 11, 1)
+
+
+def test_where_too_many_are_lost_meanwhile_nothing_is_said(photos: Path) -> None:
+    samples = choose_samples(photos)
+    shutil.rmtree(photos / "a")
+    with pytest.raises(UserError, match=r"4 of 12 pictures .* cannot be read"):
+        evaluate(model(), samples)
+
+
+def test_what_one_model_cannot_be_shown_counts_for_none(photos: Path) -> None:
+    asked = trial([model(), model(stem_width=3)], photos).decoded()
+    told: list[tuple[int, int]] = []
+
+    def lose(done: int, count: int) -> None:
+        told.append((done, count))
+        (photos / "a/3.png").unlink(missing_ok=True)  # once the first has seen all of them
+
+    first, second = asked.judged(lose)
+    assert list(first.outcomes.names) == list(second.outcomes.names)
+    assert first.bad == second.bad and [each.path for each in first.bad] == ["a/3.png"]
+    assert compare(first, second).samples == 11
+    assert told == [(12, 24), (24, 24)]
+
+
+def test_lost_training_pictures_are_no_longer_counted(photos: Path) -> None:
+    data = open_data(photos)
+    write_split(photos / "split.csv", replace(data, parts=np.zeros(12, np.int8)))
+    samples = choose_samples(photos, part="all", split=photos / "split.csv")
+    vanish(photos)
+    assert (samples.learned, evaluate(model(), samples).learned) == (12, 11)
+
+
+def test_why_no_temperature_fits_is_said() -> None:
+    base = evaluate(model("ab"), pictures(4, "a"))
+    none = replace(base.calibration, best_temperature=None)
+    right, wrong = (
+        replace(judged_so([each] * 4), calibration=none).why_no_temperature or "" for each in (True, False)
+    )
+    assert "every guess is right" in right and "say nothing" in wrong
+    some = replace(judged_so([True, False]), calibration=replace(none, fitted=1)).why_no_temperature or ""
+    assert "of the pictures looked at (1) either every guess is right" in some
 
 
 def judged_so(right: list[bool]) -> Evaluation:

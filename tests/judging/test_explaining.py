@@ -160,7 +160,11 @@ def test_a_letterbox_shows_all_of_the_picture() -> None:
 
 def test_classes_are_found_by_name_id_and_number() -> None:
     model = made("resnet18", **SMALL)
-    assert [class_number(model, label) for label in ("class 1", "n1", 1)] == [1, 1, 1]
+    labels: list[Any] = ["class 1", "n1", 1, np.int64(1)]
+    assert [class_number(model, label) for label in labels] == [1, 1, 1, 1]
+    for odd in (True, 1.0, [1]):
+        with pytest.raises(UserError, match=r"label=.* is not valid: valid are a whole number"):
+            explain(model, pixels(), odd)  # type: ignore[arg-type]
     for label in ("class 7", 3, -1):
         with pytest.raises(
             UserError, match=r"unknown class .*did you mean|unknown class .*valid are class 0"
@@ -174,6 +178,40 @@ def test_classes_are_found_by_name_id_and_number() -> None:
     assert class_number(nameless, "2") == class_number(nameless, 2) == 2
     with pytest.raises(UserError, match="unknown class 'crane': valid are 0, 1, 2"):
         class_number(nameless, "crane")
+
+
+@pytest.mark.parametrize(
+    ("image", "described"),
+    [
+        (np.zeros((8, 8, 3), np.float32), r"float32 of shape \(8, 8, 3\)"),
+        (np.zeros((8, 8, 3), np.uint16), "uint16"),
+        (np.zeros((8, 8), np.uint8), r"uint8 of shape \(8, 8\)"),
+        (np.zeros((0, 0, 3), np.uint8), r"uint8 of shape \(0, 0, 3\)"),
+        (Image.new("RGB", (8, 8)), "a Image"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), "uint8 of shape"),
+    ],
+)
+def test_only_8_bit_pixels_are_explained(image: Any, described: str) -> None:
+    with pytest.raises(UserError, match=f"expected a path, or 8-bit pixels as an array .*, not {described}"):
+        explain(made("resnet18", **SMALL), image)
+
+
+def test_of_equal_classes_the_first_is_looked_for_as_it_is_predicted() -> None:
+    model = made("resnet18", **SMALL | {"num_classes": 40})
+    with torch.no_grad():
+        for tensor in model.network.get_submodule("fc").parameters():
+            tensor.zero_()
+    found = explain(model, pixels())
+    assert found.guess == found.prediction.top[0] and found.guess.label == "class 0"
+
+
+def test_a_network_whose_answer_is_no_number_is_not_explained() -> None:
+    model = made("resnet18", **SMALL)
+    with torch.no_grad():
+        next(model.network.get_submodule("fc").parameters()).fill_(torch.nan)
+    for label in (None, 1):
+        with pytest.raises(UserError, match="answer to this picture is no number"):
+            explain(model, pixels(), label)
 
 
 def test_an_explanation_says_what_prediction_says(tmp_path: Path) -> None:

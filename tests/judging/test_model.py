@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import residua
 from judging.small import outcomes, pictures
@@ -97,6 +99,35 @@ def test_classes_are_ranked_by_what_the_network_said(model: Model) -> None:
     assert [guess.id for guess in found.top] == ["1", "6", "4", "3", "5"]
 
 
+@pytest.mark.parametrize("odd", [5, None, b"model.safetensors"])
+def test_only_a_path_is_loaded(odd: Any) -> None:
+    for ask in (lambda: residua.load(odd), lambda: residua.explain(odd, "photo.jpg")):
+        with pytest.raises(UserError, match=r"model=.* is not valid: valid are text or a path"):
+            ask()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_an_answer_that_is_no_number_is_an_error(model: Model, bad: float) -> None:
+    images = torch.zeros(3, 7, 1, 1)
+    images[1, 2] = bad
+    asked = rigged(model, 1.0)
+    with pytest.raises(UserError, match="answer to image 2 of 3 is no number"):
+        asked.predict(images)
+    with pytest.raises(UserError, match="answer to this image is no number"):
+        asked.predict(images[1])
+    assert len(asked.predict(images[::2])) == 2
+
+
+def test_arrays_may_be_turned_round_or_read_only(model: Model) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3), np.uint8)
+    for turned in (pixels[..., ::-1], pixels[::-1], pixels.transpose(1, 0, 2)):
+        own = turned.copy()
+        turned.flags.writeable = False
+        assert model.predict(turned) == model.predict(own)
+    two: Any = np.int64(2)
+    assert len(model.predict(pixels, top=two).top) == 2
+
+
 NUMBERS = st.one_of(st.floats(-1e3, 1e3, width=32), st.sampled_from([0.0, 1.0, -1.0]))
 
 
@@ -151,6 +182,15 @@ def test_classes_without_names_are_their_numbers(tmp_path: Path) -> None:
         (torch.zeros(1, 8, 8), "1 channels, the network takes 3"),
         (torch.zeros(8, 8, 3, dtype=torch.uint8).numpy()[..., :1], "takes rgb"),
         ([torch.zeros(3, 8, 8), "photo.jpg"], "not a str"),
+        (np.zeros((8, 8), np.uint8), "3 axes or a batch of 4, not 2"),
+        (np.zeros((0, 0, 3), np.uint8), r"has pixels, not one of shape \(0, 0, 3\)"),
+        (torch.zeros(2, 3, 0, 8), "has pixels"),
+        (np.zeros((8, 8, 3), np.uint16), "not uint16"),
+        (np.zeros((8, 8, 3), ">f4"), "not >f4"),
+        (np.array(["a.png"]), "not <U5"),
+        (np.float32(1), "expected a path, a NumPy array or a tensor, not a float32"),
+        (Image.new("P", (8, 8)), "expected a path, a NumPy array or a tensor, not a Image"),
+        ("", "'' cannot be read: its name is empty"),
     ],
 )
 def test_images_that_cannot_be(images: Any, sentence: str, model: Model) -> None:
@@ -166,6 +206,10 @@ def test_images_that_cannot_be(images: Any, sentence: str, model: Model) -> None
         ({"top": 0}, "top=0 is not valid"),
         ({"top": -3}, "top=-3 is not valid"),
         ({"workers": -1}, "workers=-1 is not valid"),
+        ({"top": 2.5}, "top=2.5 is not valid: valid is a whole number"),
+        ({"batch": "many"}, "batch='many' is not valid: valid is a whole number"),
+        ({"workers": True}, "workers=True is not valid"),
+        ({"precision": 5}, "precision=5 is not valid: valid is text"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], sentence: str, model: Model, tmp_path: Path) -> None:

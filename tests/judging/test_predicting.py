@@ -107,6 +107,32 @@ def test_bad_files_are_results_in_their_place(model: Model, tmp_path: Path) -> N
     assert said["top"][0] == {key: said[key] for key in ("label", "id", "probability")}
 
 
+def test_an_answer_that_is_no_number_is_a_result(model: Model, tmp_path: Path) -> None:
+    """A network of which a white picture makes no number, answers the others all the same."""
+    files = photos(tmp_path, 2)
+    white = tmp_path / "white.png"
+    Image.new("RGB", (9, 9), "white").save(white)
+
+    def blinded(_: Any, inputs: Any, logits: torch.Tensor) -> torch.Tensor:
+        flat = inputs[0].flatten(1)
+        return logits.masked_fill((flat.min(1).values > 1)[:, None], torch.nan)
+
+    model.network.register_forward_hook(blinded)
+    found = list(model.predict([files[0], white, files[1]]))
+    assert [each.error for each in found] == ["", "the network's answer is no number", ""]
+    assert found[0].prediction and found[2].prediction and found[1].prediction is None
+    with pytest.raises(UserError, match=r"white\.png' cannot be predicted: .* is no number"):
+        model.predict(white)
+    with pytest.raises(UserError, match="answer to this picture is no number"):
+        residua.explain(model, white)
+
+
+def test_an_empty_name_is_a_bad_file(model: Model) -> None:
+    assert list(model.predict(["", ""])) == [FileResult("", error="its name is empty")] * 2
+    with pytest.raises(UserError, match="'' cannot be read: its name is empty"):
+        residua.explain(model, "")
+
+
 def test_one_bad_file_alone_is_an_error(model: Model, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read: no such file"):
         model.predict(tmp_path / "missing.jpg")

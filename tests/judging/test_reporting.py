@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import residua
 from judging.runs import RULE, config, judged, write_run
 from residua.data.dataset import Data
 from residua.data.sources.recognition import open_data
@@ -31,8 +33,10 @@ from residua.judging.reporting.charts import HEIGHT, WIDTH, training_charts
 from residua.judging.reporting.judged import BEST, CASES, DOUBTS, WORST, Judged
 from residua.judging.reporting.page import Report, page, write_report
 from residua.judging.reporting.records import Line, Records, measurement
-from residua.judging.reporting.sources import NOT_SO, Sources
-from residua.weights.modelfile import write_temperature
+from residua.judging.reporting.sources import NOT_SO, ODD, Sources
+from residua.nets.zoo import spec
+from residua.weights.metadata import ClassEntry, Metadata
+from residua.weights.modelfile import write_model, write_temperature
 from residua.weights.preprocessing import seen_box
 
 CLASSES = ("cat", "dog", "owl", "fox", "hen", "cow")
@@ -290,6 +294,80 @@ def test_a_temperature_stored_since_is_heeded(run: Path, shown: Report) -> None:
     stale = write_report(run)
     assert stale.judged == shown.judged and any("are those of before" in each for each in stale.missing)
     assert "are those of before" in Page(stale.path).text
+
+
+def test_another_model_is_judged_anew_and_never_shown_beside_old_figures(
+    run: Path, kept: Path, shown: Report
+) -> None:
+    network = spec("tiny_resnet", num_classes=len(CLASSES), input_size=16)
+    torch.manual_seed(7)
+    entries = tuple(ClassEntry(id=f"c{place}", name=name) for place, name in enumerate(CLASSES))
+    other = Metadata(spec=network, classes=entries, preprocessing=RULE)
+    write_model(run / "best.safetensors", residua.create(network).state_dict(), other)
+    anew = write_report(run)
+    found = residua.evaluate(run / "best.safetensors", kept.parent / "photos", split=run / "split.csv")
+    assert anew.missing == () and anew.judged != shown.judged
+    assert anew.judged and anew.judged.samples == 48 and anew.judged.top1 == pytest.approx(found.top1)
+    (run / "config.yaml").write_text(json.dumps(config("gone", len(CLASSES))))
+    stale = write_report(run)
+    assert stale.judged == shown.judged and any(
+        "is not of best.safetensors" in each for each in stale.missing
+    )
+
+
+def test_pictures_of_which_the_model_is_not_judged_have_no_heat(run: Path) -> None:
+    write_temperature(run / "best.safetensors", 2.0)
+    rows = (run / "split.csv").read_text().replace(",val", ",train")  # so it cannot be judged anew
+    (run / "split.csv").write_text(rows)
+    cases = said(run)["mistakes"][:CASES] + said(run)["label_errors"][:DOUBTS]
+    page = Page(write_report(run).path)
+    assert len(page.images) == len(cases) > 0 and "are those of before" in page.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: {"a": 1},
+        lambda said: said | {"top1": "half"},
+        lambda said: said | {"top1": float("nan")},
+        lambda said: said | {"calibration": []},
+        lambda said: said | {"mistakes": "none"},
+    ],
+)
+def test_an_odd_evaluation_is_made_anew(change: Any, run: Path) -> None:
+    (run / "evaluation.json").write_text(json.dumps(change(said(run))))
+    written = write_report(run)
+    assert written.judged and written.judged.samples == 48
+    assert written.missing == (ODD,) and ODD in Page(written.path).text
+
+
+@pytest.mark.parametrize(("name", "odd"), [("root", 5), ("root", [1]), ("data", 5), ("data", None)])
+def test_odd_places_of_the_pictures_are_said(name: str, odd: Any, run: Path) -> None:
+    (run / "config.yaml").write_text(json.dumps(config("digits", len(CLASSES)) | {name: odd}))
+    written = write_report(run)
+    assert any("does not say where the pictures are" in each for each in written.missing)
+
+
+def test_what_stands_for_more_than_it_is_is_refused(whole: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(whole, tmp_path / "run")
+    levels = [f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 9)}]" for level in range(1, 10)]
+    bomb = "\n".join(["l0: &l0 [lol]", *levels, "spec: {name: *l9}", "steps: {<<: [*l1]}"])
+    (folder / "config.yaml").write_text(bomb)
+    assert any("config.yaml cannot be read" in each for each in write_report(folder).missing)
+
+
+@pytest.mark.parametrize(
+    ("out", "sentence"), [("nowhere/page.html", "there is no folder"), (None, "is a folder")]
+)
+def test_where_it_cannot_be_written_is_found_out_first(
+    out: str | None, sentence: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "report.html").mkdir()
+    (run / "evaluation.json").unlink()  # so there would be work
+    heard: list[int] = []
+    with pytest.raises(UserError, match=sentence):
+        write_report(run, run / out if out else None, progress=lambda done, _: heard.append(done))
+    assert heard == []
 
 
 @pytest.mark.parametrize(("classes", "left_out", "table"), [(25, 0, True), (26, 1, True), (31, 6, False)])

@@ -25,6 +25,12 @@ def test_every_value_comes_back(values: dict[str, object]) -> None:
     assert found == values and list(found) == list(values)
 
 
+def test_what_stands_twice_is_written_out(tmp_path: Path) -> None:
+    twice = [1, 2]
+    write_config(tmp_path / "c.yaml", {"one": twice, "two": twice})
+    assert read_config(tmp_path / "c.yaml") == {"one": twice, "two": twice}
+
+
 def test_a_name_that_is_no_text_comes_back(tmp_path: Path) -> None:
     write_config(tmp_path / "c.yaml", {"data": "a\udcff\u2028é"})
     assert read_config(tmp_path / "c.yaml") == {"data": "a\udcff\u2028é"}
@@ -53,6 +59,8 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
         (b"1: a", "holds no settings"),
         (b"a: \xff", "cannot be read"),
         (b"[" * 1500, "is not valid YAML"),
+        (b"a: &a [1]\nb: [*a, *a]", r"is not valid YAML: it has an alias \(\*name\), write out what"),
+        (b"a: &a {c: 1}\nb: {<<: *a}", "is not valid YAML: it has an alias"),
         (b"a: 2001-99-99", "is not valid YAML"),
     ],
 )

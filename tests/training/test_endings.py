@@ -9,7 +9,7 @@ import pytest
 from torch import nan
 
 from residua.errors import UserError
-from residua.judging.evaluation import Evaluation
+from residua.judging.evaluated import Evaluation
 from residua.judging.runfiles import BEST, EVALUATION, METRICS
 from residua.training.keeping.run import Run
 from residua.training.loop import StoppedError

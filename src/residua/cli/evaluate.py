@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +15,8 @@ from residua.errors import UserError
 from residua.judging import BATCH, SHOWN
 
 if TYPE_CHECKING:
-    from residua.judging.evaluation import Evaluation
-    from residua.judging.showing.samples import Samples
+    from residua.judging.evaluated import Evaluation
+    from residua.judging.evaluation import Trial
 
 
 def evaluate(
@@ -59,64 +60,46 @@ def evaluate(
     if len(models) == 2 and (csv or store_temperature):
         raise UserError("--csv and --store-temperature are of one model: evaluate it alone.")
     check_files(csv, inputs=[*models, data, split, class_map])
-    samples = _samples(models, data, part, split, root, max_bad)
-    if store_temperature:
-        from residua.judging.storing import check_storable
+    from residua.judging.evaluation import trial
+    from residua.weights.download import show_progress
 
-        check_storable(views, samples.learned)
-    found = [_judged(model, samples, class_map, views, mistakes, device, batch, workers) for model in models]
-    if csv:
-        found[0].write_csv(csv)
+    asked = trial(
+        models,
+        data,
+        part=part,
+        split=split,
+        class_map=class_map,
+        views=views,
+        mistakes=mistakes,
+        root=root,
+        max_bad=max_bad,
+        device=device,
+        batch=batch,
+        workers=workers,
+        fetching=show_progress,
+    )
+    found = _judged(asked, store_temperature)
     try:
+        if csv:
+            found[0].write_csv(csv)
         if store_temperature:
             _store(models[0], found[0])
-    finally:  # that it cannot be stored does not undo what was found
+    finally:  # that it cannot be stored, or a full disk, does not undo what was found
         _show(found, json)
-    raise typer.Exit(1 if samples.bad else 0)
+    raise typer.Exit(1 if found[0].bad else 0)
 
 
-def _samples(
-    models: list[str], data: str, part: str | None, split: Path | None, root: Path | None, max_bad: float
-) -> Samples:
+def _judged(asked: Trial, to_store: bool) -> tuple[Evaluation, ...]:
     from residua.cli.progress import progress
-    from residua.data.sources.recognition import open_data
-    from residua.judging.showing.samples import choose_samples
-    from residua.weights.download import show_progress
-    from residua.weights.modelfile import inspect
 
-    for model in models:
-        inspect(model)  # what is wrong with it is said before the pictures are decoded
-    beside = [Path(model).parent for model in models]
-    opened = open_data(data, root=root, progress=show_progress)
+    if to_store:
+        from residua.judging.storing import check_storable
+
+        check_storable(asked.views, asked.samples.learned)
     with progress("decoding") as show:
-        return choose_samples(opened, part=part, split=split, beside=beside, max_bad=max_bad, progress=show)
-
-
-def _judged(
-    model: str,
-    samples: Samples,
-    class_map: Path | None,
-    views: str,
-    mistakes: int,
-    device: str,
-    batch: int,
-    workers: int | None,
-) -> Evaluation:
-    from residua.cli.progress import progress
-    from residua.judging.evaluation import evaluate as run
-
+        asked = asked.decoded(show)
     with progress("judging") as show:
-        return run(
-            model,
-            samples,
-            class_map=class_map,
-            views=views,
-            mistakes=mistakes,
-            device=device,
-            batch=batch,
-            workers=workers,
-            progress=show,
-        )
+        return asked.judged(show)
 
 
 def _store(model: str, found: Evaluation) -> None:
@@ -126,7 +109,7 @@ def _store(model: str, found: Evaluation) -> None:
     typer.echo(f"residua: temperature {best:.4g} is stored in {model}.", err=True)
 
 
-def _show(found: list[Evaluation], json: bool) -> None:
+def _show(found: Sequence[Evaluation], json: bool) -> None:
     if len(found) == 1:
         if json:
             return typer.echo(json_format.dumps(found[0].as_json(), indent=2))

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from residua.judging.comparison import INTERVAL, TEST, Comparison
-from residua.judging.evaluation import METHODS, Evaluation
+from residua.judging.evaluated import METHODS, Evaluation
 from residua.judging.figures.intervals import Interval
 from residua.judging.figures.metrics import ClassScores
 from residua.judging.figures.mistakes import Mistake
@@ -30,7 +30,7 @@ def evaluated(found: Evaluation) -> RenderableType:
         *_calibration(found),
         *_classes(found),
         *_confusions(found),
-        *_pictures("Worst mistakes", found.mistakes, len(found.mistakes)),
+        *_pictures("Worst mistakes", found.mistakes, found.mistake_count),
         *_pictures("Labels that are likely wrong", found.label_errors, found.label_error_count),
         *_bad(found),
     )
@@ -91,13 +91,16 @@ def _calibration(found: Evaluation) -> Iterator[RenderableType]:
     """Say whether the probabilities come true, and what would mend them."""
     known = found.calibration
     yield Text("\nCalibration", style="bold")
-    now = f"At temperature {known.temperature:.4g}, which is the model's, it is"
+    now = f"At temperature {known.temperature:.4g}, which is the model's"
+    errors = (
+        f"the calibration error is {100 * known.ece:.2f}%, "
+        f"of the worst of {len(known.bins)} bins {100 * known.mce:.2f}%."
+    )
     if known.best_temperature is None or known.best_ece is None or known.best_loss is None:
-        yield _indented("No temperature suits these pictures better than all others.")
+        yield _indented(f"{now}, {errors} No temperature fits best, as {found.why_no_temperature}.")
         return
     yield _indented(
-        f"{now} {known.leaning}: the calibration error is {100 * known.ece:.2f}%, "
-        f"of the worst of {len(known.bins)} bins {100 * known.mce:.2f}%. "
+        f"{now}, it is {known.leaning}: {errors} "
         f"Temperature {known.best_temperature:.4g} fits best: then it is {100 * known.best_ece:.2f}%, "
         f"and the loss {known.best_loss:.4f}."
     )

@@ -37,7 +37,7 @@ def explain(
     explanation = run(model, image, label)
     explanation.save(file)
     if json:
-        return typer.echo(json_format.dumps(_as_json(explanation, image, file)))
+        return typer.echo(json_format.dumps(_as_json(explanation, image, file), allow_nan=False))
     for guess in explanation.prediction.top:
         typer.echo(f"{guess.probability:6.1%}  {visible(guess.label)}")
     looked = explanation.guess.label

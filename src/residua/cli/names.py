@@ -46,11 +46,25 @@ def _names(handle: int, separator: bytes) -> Iterator[str | None]:
         if not piece:
             break
         *names, rest = (rest + piece).split(separator)
-        yield from map(os.fsdecode, filter(None, names))
+        yield from _decoded(names, separator)
         if len(rest) > LONGEST:
             raise UserError("standard input has a line of more than a million bytes: give one path a line.")
-    if rest:
-        yield os.fsdecode(rest)
+    yield from _decoded([rest], separator)
+
+
+def _decoded(names: list[bytes], separator: bytes) -> Iterator[str]:
+    """Yield names of files; lines may end as on Windows."""
+    for name in map(os.fsdecode, names):
+        windows = separator == b"\n" and name.endswith("\r") and not _exists(name)
+        if found := name[:-1] if windows else name:
+            yield found
+
+
+def _exists(name: str) -> bool:
+    try:
+        return os.path.lexists(name)
+    except ValueError:  # as for a NUL
+        return False
 
 
 def _ready(handle: int) -> bool:

@@ -15,7 +15,7 @@ from residua.errors import UserError
 if TYPE_CHECKING:
     from residua.judging.predicting.prediction import FileResult
 
-NAMED = 100  # bad files that are named at the end
+NAMED = 100  # such files that are named at the end
 BAD, INTERRUPTED = 1, 130
 
 
@@ -36,7 +36,7 @@ def predict(
 ) -> None:
     """Say what pictures show, each as soon as it is known. A bad file stops nothing.
 
-    Exit code 0: done. 1: done, but some files cannot be read. 2: it cannot be done. 130: interrupted.
+    Exit code 0: done. 1: done, but some files cannot be predicted. 2: it cannot be done. 130: interrupted.
     """
     said = _Said()
     try:
@@ -56,8 +56,8 @@ def predict(
         raise typer.Exit(INTERRUPTED) from None
     if not said.count:
         raise UserError(_empty(files))
-    if said.unread:
-        said.name_unread()
+    if said.failed:
+        said.name_failed()
         raise typer.Exit(BAD)
 
 
@@ -81,25 +81,25 @@ def _empty(files: list[str]) -> str:
 
 
 class _Said:
-    """How many results there were, and the first of the files that could not be read."""
+    """How many results there were, and the first of the files that could not be predicted."""
 
     def __init__(self) -> None:
-        self.count = self.unread = 0
+        self.count = self.failed = 0
         self.first: list[FileResult] = []
 
     def add(self, found: FileResult) -> None:
         self.count += 1
         if found.error:
-            self.unread += 1
-            if self.unread <= NAMED:
+            self.failed += 1
+            if self.failed <= NAMED:
                 self.first.append(found)
 
-    def name_unread(self) -> None:
+    def name_failed(self) -> None:
         """List them on standard error."""
         from residua.text import visible
 
-        typer.echo(f"residua: {self.unread:,} of {self.count:,} files cannot be read:", err=True)
+        typer.echo(f"residua: {self.failed:,} of {self.count:,} files cannot be predicted:", err=True)
         for found in self.first:
             typer.echo(visible(f"  {found.path}: {found.error}"), err=True)
-        if self.unread > NAMED:
-            typer.echo(f"  and {self.unread - NAMED:,} more", err=True)
+        if self.failed > NAMED:
+            typer.echo(f"  and {self.failed - NAMED:,} more", err=True)

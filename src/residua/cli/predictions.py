@@ -20,7 +20,7 @@ from residua.nets.values import at_least
 from residua.text import visible
 
 TOP = 5  # guesses in JSON, if not said
-UNREAD = "unreadable"
+NONE = "no answer"
 WIDEST = 32  # columns of a class's name
 
 
@@ -39,11 +39,11 @@ def way(model: Model, csv: bool, json: bool, top: int | None) -> Way:
     at_least("top", top, 1)
     count = min(top or (TOP if json else 1), len(model.entries))
     if json:
-        return Way(count, "", lambda found: json_format.dumps(found.as_json()) + "\n")
+        return Way(count, "", lambda found: json_format.dumps(found.as_json(), allow_nan=False) + "\n")
     if csv:
         return Way(count, _csv_header(count), partial(_csv_line, count))
     names = [visible(entry.name) for entry in model.entries]
-    width = max(len(UNREAD), min(WIDEST, max(map(cell_len, names))))
+    width = max(len(NONE), min(WIDEST, max(map(cell_len, names))))
     return Way(count, _columns(width, "", "class", "file"), partial(_line, width))
 
 
@@ -69,7 +69,7 @@ def _line(width: int, found: FileResult) -> str:
     """Write probability, class, file and further guesses for people."""
     path = visible(found.path)
     if not found.prediction:
-        return _columns(width, "", UNREAD, f"{path}: {visible(found.error)}")
+        return _columns(width, "", NONE, f"{path}: {visible(found.error)}")
     first, *others = found.prediction.top
     more = ", ".join(f"{visible(each.label)} {each.probability:.1%}" for each in others)
     file = f"{path}  ({more})" if more else path

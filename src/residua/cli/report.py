@@ -29,7 +29,7 @@ def report(
     with progress("judging") as judging:
         written = write_report(run, out, data=data, progress=judging)
     if json:
-        return typer.echo(json_format.dumps(written.as_json(), indent=2))
+        return typer.echo(json_format.dumps(written.as_json(), indent=2, allow_nan=False))
     for sentence in written.missing:
         typer.echo(sentence, err=True)
     return typer.echo(f"written to {written.path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,11 @@ class Unchanged:
         if not np.array_equal(found, self.digests[place]):
             raise BadImageError(name, "it has become another picture since it was checked")
         self.stamps[place] = now
+
+
+def stamps(root: Path, names: Iterable[str]) -> NDArray[np.uint64]:
+    """Return the stamps of files below a folder."""
+    return np.array([stamp(root, name) for name in names], np.uint64)
 
 
 def stamp(root: Path, name: str) -> Pair:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.errors import UserError
-from residua.judging.evaluation import Evaluation
+from residua.judging.evaluated import Evaluation
 from residua.judging.figures.intervals import Interval, paired_interval
 
 SIGNIFICANT = 0.05

@@ -1,179 +1,36 @@
-"""Evaluation: what a model is worth, over every picture, and where it goes wrong."""
+"""Evaluation: models judged by labelled pictures, every one counted once, all models by the same."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from functools import cached_property
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from residua.data.checking import MAX_BAD
-from residua.data.checking.checked import Progress
-from residua.data.dataset import Data, Skipped
-from residua.data.sources.table import write_table
+from residua.data.checking.checked import Progress, check_share
+from residua.data.dataset import Data
 from residua.errors import UserError
 from residua.judging import BATCH, SHOWN
-from residua.judging.figures.calibration import Calibration, calibrated
-from residua.judging.figures.intervals import Interval, mean_interval, share_interval
-from residua.judging.figures.metrics import (
-    ClassScores,
-    Confusion,
-    Counts,
-    confusion_table,
-    largest_confusions,
-)
-from residua.judging.figures.mistakes import Mistake, described, likely_label_errors, worst_mistakes
-from residua.judging.figures.outcomes import Outcomes, table
-from residua.judging.figures.ranking import TOP
+from residua.judging.evaluated import Evaluation
+from residua.judging.figures.calibration import calibrated
+from residua.judging.figures.outcomes import Outcomes
+from residua.judging.figures.temperature import Kept
 from residua.judging.model import Model, load
 from residua.judging.showing.answering import answers
-from residua.judging.showing.matching import ClassMap
-from residua.judging.showing.samples import Name, Samples, choose_samples
-from residua.judging.showing.views import checked_views, in_words
-from residua.nets.values import at_least
+from residua.judging.showing.forgiving import forgiving
+from residua.judging.showing.matching import ClassMap, matched_labels
+from residua.judging.showing.samples import Name, Samples, listed_samples
+from residua.judging.showing.views import Views, checked_views, in_words
+from residua.nets.devices import device_named
+from residua.nets.values import at_least, checked
 from residua.nets.zoo import title
-
-PLAIN = (
-    *("model", "data", "part", "chosen_by", "views", "views_are", "samples", "top1", "top5", "loss"),
-    *("macro_f1", "weighted_f1", "balanced_accuracy"),
-)
-METHODS = "95%: Wilson's for shares, normal for the loss"
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What a model is worth on some pictures. Shares are in percent, probabilities from 0 to 1."""
-
-    model: str
-    data: str
-    part: str  # train, val, test or all
-    chosen_by: str  # who says which pictures these are
-    views: str  # one, flip, ten-crop or multi-scale
-    views_are: str  # in words
-    outcomes: Outcomes  # what it said of every picture
-    calibration: Calibration
-    bad: tuple[Skipped, ...] = ()  # pictures that cannot be read: they are not counted
-    unlisted: int = 0  # pictures that the split does not list: they are not counted
-    learned: int | None = None  # how many of the pictures are for training; None where nobody says
-    most: int = SHOWN  # how many mistakes, and how many doubtful labels, are listed
-
-    @property
-    def samples(self) -> int:
-        """How many pictures were judged."""
-        return len(self.outcomes)
-
-    @property
-    def top1(self) -> float:
-        """Percentage of right first guesses."""
-        return 100 * float(self.outcomes.right.mean())
-
-    @property
-    def top5(self) -> float | None:
-        """Percentage with the class among the five best; None with five classes or fewer."""
-        return 100 * float(self.outcomes.in_top.mean()) if self._many else None
-
-    @property
-    def loss(self) -> float:
-        """Mean cross entropy, at the model's temperature."""
-        return float(self.outcomes.losses.mean(dtype=np.float64))
-
-    @property
-    def macro_f1(self) -> float:
-        """Mean F1 over the classes that are there or are named."""
-        return self._counts.macro_f1
-
-    @property
-    def weighted_f1(self) -> float:
-        """Mean F1, each class by its pictures."""
-        return self._counts.weighted_f1
-
-    @property
-    def balanced_accuracy(self) -> float:
-        """Mean recall over the classes that are there."""
-        return self._counts.balanced_accuracy
-
-    @cached_property
-    def intervals(self) -> dict[str, Interval | None]:
-        """The 95% intervals of top1 and top5 (Wilson's) and of the loss (normal)."""
-        found = self.outcomes
-        return {
-            "top1": _percent(share_interval(int(found.right.sum()), len(found))),
-            "top5": _percent(share_interval(int(found.in_top.sum()), len(found))) if self._many else None,
-            "loss": mean_interval(found.losses),
-        }
-
-    @cached_property
-    def per_class(self) -> tuple[ClassScores, ...]:
-        """Every class's pictures, precision, recall and F1, in the model's order."""
-        return self._counts.per_class(self.outcomes.classes)
-
-    @cached_property
-    def confusion(self) -> NDArray[np.int64] | None:
-        """Pictures by class (rows) and guess (columns); None with more than 1,000 classes."""
-        return confusion_table(self.outcomes.labels, self._guesses, len(self.outcomes.classes))
-
-    def confusions(self, most: int = SHOWN) -> tuple[Confusion, ...]:
-        """Return the classes that are taken for one another most often."""
-        return largest_confusions(self.outcomes.labels, self._guesses, self.outcomes.classes, most)
-
-    @cached_property
-    def mistakes(self) -> tuple[Mistake, ...]:
-        """The worst mistakes, by loss."""
-        return worst_mistakes(self.outcomes, self.most)
-
-    @cached_property
-    def label_errors(self) -> tuple[Mistake, ...]:
-        """Labels that are likely wrong, likeliest first."""
-        return described(self.outcomes, self._doubted[: self.most])
-
-    @property
-    def label_error_count(self) -> int:
-        """How many labels are likely wrong in all."""
-        return len(self._doubted)
-
-    @cached_property
-    def _doubted(self) -> NDArray[np.int64]:
-        return likely_label_errors(self.outcomes)
-
-    @property
-    def _many(self) -> bool:
-        return len(self.outcomes.classes) > TOP
-
-    @property
-    def _guesses(self) -> NDArray[np.int32]:
-        return self.outcomes.guesses[:, 0]
-
-    @cached_property
-    def _counts(self) -> Counts:
-        return Counts.of(self.outcomes.labels, self._guesses, len(self.outcomes.classes))
-
-    def as_json(self) -> dict[str, Any]:
-        """Return everything but single pictures that went well, as docs/evaluate.md describes it."""
-        return {
-            **{name: getattr(self, name) for name in PLAIN},
-            "intervals": {**self.intervals, "method": METHODS},
-            "classes": list(self.outcomes.classes),
-            "per_class": [asdict(each) for each in self.per_class],
-            "confusion": None if self.confusion is None else self.confusion.tolist(),
-            "confusions": [asdict(each) for each in self.confusions()],
-            "ece": self.calibration.ece,
-            "temperature": self.calibration.temperature,
-            "best_temperature": self.calibration.best_temperature,
-            "calibration": asdict(self.calibration) | {"leaning": self.calibration.leaning},
-            "mistakes": [asdict(each) for each in self.mistakes],
-            "label_errors": [asdict(each) for each in self.label_errors],
-            "label_error_count": self.label_error_count,
-            "bad": [{"path": each.path, "reason": each.reason} for each in self.bad],
-            "unlisted": self.unlisted,
-            "learned": self.learned,
-        }
-
-    def write_csv(self, path: Name) -> None:
-        """Write a table of every picture: path, label, what was predicted, and the next guesses."""
-        write_table(Path(path), table(self.outcomes))
+from residua.weights import transfer
 
 
 def evaluate(
@@ -203,43 +60,176 @@ def evaluate(
     >>> evaluate("best.safetensors", "photos", part="val").top1  # doctest: +SKIP
     93.75
     """
-    shown = checked_views(views)
+    found = trial(
+        [model],
+        data,
+        part=part,
+        split=split,
+        class_map=class_map,
+        views=views,
+        mistakes=mistakes,
+        root=root,
+        max_bad=max_bad,
+        device=device,
+        batch=batch,
+        workers=workers,
+    )
+    return found.decoded().judged(progress)[0]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model to be judged, and the file that it is from."""
+
+    model: Model
+    file: Path | None
+    device: str | None  # None: where it is
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Say of an error which model's it is."""
+        try:
+            yield
+        except UserError as error:
+            if self.file is None or type(error) is not UserError:  # others say more than words
+                raise
+            raise UserError(f"{self.file}: {error}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Models to be judged by the same pictures."""
+
+    judges: tuple[Judge, ...]
+    samples: Samples
+    is_decoded: bool  # whether the pictures are known to be readable
+    class_map: ClassMap | None
+    views: Views
+    most: int
+    max_bad: float
+    batch: int
+    workers: int | None
+
+    def decoded(self, progress: Progress | None = None) -> Trial:
+        """Return the same without the pictures that cannot be read."""
+        if self.is_decoded:
+            return self
+        return replace(self, samples=self.samples.readable(self.max_bad, progress), is_decoded=True)
+
+    def judged(self, progress: Progress | None = None) -> tuple[Evaluation, ...]:
+        """Judge all models; pictures that can no longer be read count for none of them."""
+        data, noted = forgiving(self.samples.data)
+        said = [self._answers(number, data, progress) for number in range(len(self.judges))]
+        lost = noted.lost(data)
+        samples = self.samples.without(lost, self.max_bad)
+        good = np.ones(len(data), bool)
+        good[list(lost)] = False
+        return tuple(
+            self._evaluation(judge, samples, outcomes.only(good), kept.only(good))
+            for judge, (outcomes, kept) in zip(self.judges, said, strict=True)
+        )
+
+    def _answers(self, number: int, data: Data, progress: Progress | None) -> tuple[Outcomes, Kept]:
+        judge, count = self.judges[number], len(data)
+
+        def told(done: int, _: int) -> None:
+            if progress:
+                progress(number * count + done, len(self.judges) * count)
+
+        with judge.named():
+            return answers(
+                judge.model,
+                data,
+                class_map=self.class_map,
+                views=self.views,
+                device=judge.device,
+                batch=self.batch,
+                workers=self.workers,
+                progress=told,
+            )
+
+    def _evaluation(self, judge: Judge, samples: Samples, outcomes: Outcomes, kept: Kept) -> Evaluation:
+        model = judge.model
+        return Evaluation(
+            model=str(judge.file) if judge.file else title(model.network.spec),
+            data=samples.data.where,
+            part=samples.part,
+            chosen_by=samples.chosen_by,
+            views=self.views,
+            views_are=in_words(self.views, model.rule()),
+            outcomes=outcomes,
+            calibration=calibrated(outcomes, kept, model.metadata.temperature or 1.0),
+            bad=samples.bad,
+            unlisted=samples.unlisted,
+            learned=samples.learned,
+            most=self.most,
+            digest=model.digest,
+        )
+
+
+def trial(
+    models: Sequence[Model | Name],
+    data: Data | Samples | Name,
+    *,
+    part: str | None = None,
+    split: Name | None = None,
+    class_map: ClassMap | None = None,
+    views: str = "one",
+    mistakes: int = SHOWN,
+    root: Name | None = None,
+    max_bad: float | None = None,
+    device: str | None = None,
+    batch: int = BATCH,
+    workers: int | None = None,
+    fetching: transfer.Progress | None = None,
+) -> Trial:
+    """Find out all that can be wrong with models and data before a picture is decoded.
+
+    The options are those of `evaluate`; `fetching` hears of downloads.
+    """
+    path: Any = str | os.PathLike
+    _check(
+        (("data", data, path | Data | Samples), ("part", part, str | None), ("split", split, path | None)),
+        (("class_map", class_map, Mapping | path | None), ("views", views, str)),
+        (("mistakes", mistakes, int), ("root", root, path | None), ("max_bad", max_bad, float | None)),
+        (("device", device, str | None), ("batch", batch, int), ("workers", workers, int | None)),
+        (("model", model, path | Model) for model in models),
+    )
     for name, value, least in (("batch", batch, 1), ("mistakes", mistakes, 0), ("workers", workers, 0)):
         at_least(name, value, least)
-    file, judged = (None, model) if isinstance(model, Model) else (Path(model), load(model))
-    rule = judged.rule()
-    if isinstance(data, Samples):
+    shown, chosen = checked_views(views), isinstance(data, Samples)
+    if chosen:
         _refuse(part=part, split=split, root=root, max_bad=max_bad)
+    share = MAX_BAD if max_bad is None else max_bad
+    check_share(share)
+    judges = tuple(_judge(model, device) for model in models)
+    if isinstance(data, Samples):
         samples = data
     else:
         _refuse(root=root if isinstance(data, Data) else None)
-        share = MAX_BAD if max_bad is None else max_bad
-        beside = [file.parent] if file else []
-        samples = choose_samples(data, part=part, split=split, beside=beside, root=root, max_bad=share)
-    outcomes, kept = answers(
-        judged,
-        samples.data,
-        class_map=class_map,
-        views=shown,
-        device=device or ("auto" if file else None),
-        batch=batch,
-        workers=workers,
-        progress=progress,
-    )
-    return Evaluation(
-        model=str(file) if file else title(judged.network.spec),
-        data=samples.data.where,
-        part=samples.part,
-        chosen_by=samples.chosen_by,
-        views=shown,
-        views_are=in_words(shown, rule),
-        outcomes=outcomes,
-        calibration=calibrated(outcomes, kept, judged.metadata.temperature or 1.0),
-        bad=samples.bad,
-        unlisted=samples.unlisted,
-        learned=samples.learned,
-        most=mistakes,
-    )
+        beside = [judge.file.parent for judge in judges if judge.file]
+        samples = listed_samples(data, part=part, split=split, beside=beside, root=root, fetching=fetching)
+    for judge in judges:
+        with judge.named():
+            matched_labels(judge.model, samples.data, class_map)
+    return Trial(judges, samples, chosen, class_map, shown, mistakes, share, batch, workers)
+
+
+def _check(*options: Iterable[tuple[str, object, Any]]) -> None:
+    for name, value, hint in chain(*options):
+        checked(name, value, hint)
+
+
+def _judge(model: Model | Name, device: str | None) -> Judge:
+    """Open a model that can be shown pictures."""
+    file = None if isinstance(model, Model) else Path(model)
+    place = device or ("auto" if file else None)
+    if place:
+        device_named(place)
+    judge = Judge(model if isinstance(model, Model) else load(model), file, place)
+    with judge.named():
+        judge.model.rule()
+    return judge
 
 
 def _refuse(**options: object) -> None:
@@ -247,7 +237,3 @@ def _refuse(**options: object) -> None:
     for name, value in options.items():
         if value is not None:
             raise UserError(f"{name}={value!r} is not valid: the pictures are chosen already.")
-
-
-def _percent(share: Interval) -> Interval:
-    return 100 * share[0], 100 * share[1]

@@ -6,12 +6,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from residua.errors import UserError
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 CONFIG, ENVIRONMENT, SUMMARY, LOG = "config.yaml", "env.json", "summary.json", "log.txt"
 SPLIT, BAD, CLASSES, DATA = "split.csv", "bad_images.csv", "classes.json", "data.json"
 METRICS, EVALUATION, REPORT = "metrics.jsonl", "evaluation.json", "report.html"
+
+
+class PlainLoader(yaml.SafeLoader):
+    """Reads YAML without aliases, of which ten lines may stand for more than any memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse what stands for something above it."""
+        if self.check_event(yaml.AliasEvent):
+            problem = "it has an alias (*name), write out what that stands for"
+            raise yaml.composer.ComposerError(problem=problem)
+        return super().compose_node(parent, index)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

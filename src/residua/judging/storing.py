@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from residua.errors import UserError
-from residua.judging.evaluation import Evaluation
+from residua.judging.evaluated import Evaluation
 from residua.judging.showing.samples import Name
 from residua.weights.modelfile import write_temperature
 
@@ -19,8 +19,10 @@ def store_temperature(path: Name, evaluation: Evaluation) -> float:
     check_storable(evaluation.views, evaluation.learned)
     best = evaluation.calibration.best_temperature
     if best is None:
-        raise UserError("no temperature is stored: none suits these pictures better than all others.")
-    write_temperature(Path(path), best)
+        raise UserError(f"no temperature is stored: none fits best, as {evaluation.why_no_temperature}.")
+    if evaluation.digest is None:
+        raise UserError(f"no temperature is stored in {path}: the model that was judged is of no file.")
+    write_temperature(Path(path), best, evaluation.digest)
     return best
 
 

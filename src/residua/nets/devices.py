@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 
 import torch
@@ -15,14 +16,13 @@ def device_named(wanted: str) -> str:
     """Return the device for auto, cpu, cuda, cuda:1 and so on; auto is a GPU where there is one."""
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(wanted).type
-    except RuntimeError:
-        kind = "unknown"
-    if kind not in ("cpu", "cuda"):
+    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", wanted, re.ASCII)
+    if found is None:
         raise UserError(f"device={wanted!r} is not valid: it is auto, cpu, cuda or cuda:1 and so on.")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device={wanted!r} is not here: PyTorch sees no GPU on this machine.")
+    seen = torch.cuda.device_count() if wanted != "cpu" and torch.cuda.is_available() else 0
+    if wanted != "cpu" and int(found[1] or 0) >= seen:
+        gpus = {0: "no GPU", 1: "one GPU, cuda:0,"}.get(seen, f"{seen} GPUs, from cuda:0,")
+        raise UserError(f"device={wanted!r} is not here: PyTorch sees {gpus} on this machine.")
     return wanted
 
 

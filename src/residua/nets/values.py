@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import types
+from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from residua.errors import UserError
@@ -50,7 +52,8 @@ def _is_int(value: Any) -> bool:
 
 def _described(choices: tuple[Any, ...]) -> str:
     words = [literal for choice in choices if get_origin(choice) is Literal for literal in get_args(choice)]
-    kinds = {int: f"a whole number below {LARGEST}", float: "a number", bool: "True or False", str: "text"}
+    kinds: dict[Any, str] = {os.PathLike: "a path", Mapping: "a mapping", str: "text"}
+    kinds |= {int: f"a whole number below {LARGEST}", float: "a number", bool: "True or False"}
     words = [repr(word) for word in words] + [kinds[choice] for choice in choices if choice in kinds]
     lists = {int: "whole numbers, one for each stage", float: "numbers", str: "texts"}
     words += [f"a list of {lists[get_args(choice)[0]]}" for choice in choices if get_origin(choice) is tuple]

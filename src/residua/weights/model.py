@@ -15,6 +15,7 @@ class Stored:
 
     network: Network | Vgg
     metadata: Metadata
+    digest: str | None = None  # of the file that it comes from
 
     @property
     def classes(self) -> tuple[ClassEntry, ...] | None:

@@ -63,10 +63,17 @@ def write_model(path: Path, state: dict[str, Tensor], metadata: Metadata) -> Non
     write(path, state, metadata.to_json())
 
 
-def write_temperature(path: Path, temperature: float) -> None:
-    """Write a temperature into a model file, whole or not at all; nothing else in it changes."""
-    metadata = replace(inspect(path), temperature=temperature)
-    write_model(path, read_tensors(path), metadata)
+def write_temperature(path: Path, temperature: float, digest: str | None = None) -> None:
+    """Write a temperature into a model file, whole or not at all; nothing else in it changes.
+
+    With the digest of a file that was loaded, to find another one there is an error.
+    """
+    inspect(path)
+    tensors = read_tensors(path)
+    metadata, now = _stated(path)  # last: what stands there now is what was read
+    if digest not in (None, now):
+        raise UserError(f"{path} is another file than the one that was loaded: it was changed since.")
+    write_model(path, tensors, replace(metadata, temperature=temperature))
 
 
 def is_model_file(path: Path) -> bool:
@@ -80,17 +87,17 @@ def is_model_file(path: Path) -> bool:
 def load(path: str | os.PathLike[str]) -> Stored:
     """Read a model file; whatever is wrong with it is one sentence, before memory is taken."""
     file = Path(path)
-    metadata = _stated(file)
+    metadata, digest = _stated(file)
     network = _network(metadata.spec)
-    if not read_into(file, network.state_dict()):
+    if not read_into(file, network.state_dict(), digest):
         raise _damaged(file)
-    return Stored(network.eval(), metadata)
+    return Stored(network.eval(), metadata, digest)
 
 
 def inspect(path: str | os.PathLike[str]) -> Metadata:
     """Check a model file from end to end and return what it says of itself."""
     file = Path(path)
-    metadata = _stated(file)
+    metadata, _ = _stated(file)
     if not is_whole(file):
         raise _damaged(file)
     return metadata
@@ -100,21 +107,22 @@ def _damaged(file: Path) -> UserError:
     return UserError(f"{file} is damaged: its content does not have the checksum it states.")
 
 
-def _stated(file: Path) -> Metadata:
-    """Return the metadata, after holding the header against it."""
+def _stated(file: Path) -> tuple[Metadata, str]:
+    """Return the metadata, after holding the header against it, and the digest."""
     if file.is_dir():
         found = sorted(file.glob("*.safetensors"))  # of a run, the best before the last
         raise UserError(f"{file} is a folder: name {found[0] if found else 'a model file'}.")
     with open_safely(file) as tensors:
         stated = tensors.metadata() or {}
-        if not stated_digest(stated):
+        digest = stated_digest(stated)
+        if not digest:
             raise UserError(f"{file} is no model file of Residua: `residua convert` makes one of it.")
         try:
             metadata = Metadata.from_json(stated[KEY])
             _check_tensors(metadata.spec, stated_tensors(tensors))
         except UserError as error:
             raise UserError(f"{file} is not a valid model file: {error}") from None
-    return metadata
+    return metadata, digest
 
 
 def _check_tensors(spec: AnySpec, tensors: Mapping[str, Stated]) -> None:

@@ -117,8 +117,11 @@ def is_whole(path: Path) -> bool:
     return digest(path) == stated_digest(header["__metadata__"])
 
 
-def read_into(path: Path, targets: Mapping[str, Tensor]) -> bool:
-    """Read each tensor straight into its place, in one pass; return whether the file is whole."""
+def read_into(path: Path, targets: Mapping[str, Tensor], wanted: str | None = None) -> bool:
+    """Read each tensor straight into its place, in one pass; return whether the file is whole.
+
+    It has to have the digest that it states, and so the `wanted` one if a reader has seen its header before.
+    """
     with path.open("rb") as file:
         header, total = _hashed_header(file)
         stated = stated_digest(header.pop("__metadata__"))
@@ -130,7 +133,7 @@ def read_into(path: Path, targets: Mapping[str, Tensor]) -> bool:
             total.update(view)
             if place is not target:
                 target.copy_(place)
-    return total.hexdigest() == stated
+    return total.hexdigest() == stated == (wanted or stated)
 
 
 def stated_digest(metadata: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from residua.data.ahead import processors
 from residua.data.checking import MAX_BAD
 from residua.data.checking.examining import BITS, RECORD, Answer, Chunk, examine, examine_apart
 from residua.data.checking.remembering import Memory
-from residua.data.dataset import Data, Pictures, Places
+from residua.data.dataset import Data, Pictures, Places, Skipped
 from residua.data.pictures import Files
 from residua.data.sources.recognition import open_data
 from residua.data.sources.table import write_table
@@ -113,15 +113,21 @@ def check_share(max_bad: float) -> None:
 
 def readable(checked: Checked, max_bad: float = MAX_BAD) -> Data:
     """Return the data without the bad pictures; more than this share of them is an error, and so are all."""
-    data, bad = checked.data, len(checked.reasons)
-    check_share(max_bad)
-    if bad > max_bad * len(data) or bad == len(data):
-        place, reason = next(iter(checked.reasons.items()))
-        raise UserError(
-            f"{data.where!r} cannot be used: {bad:,} of {len(data):,} pictures ({bad / len(data):.1%}) "
-            f"cannot be read, such as {data.names[place]!r} ({reason}), and at most {max_bad:.1%} may be bad."
-        )
+    data = checked.data
+    bad = [Skipped(data.names[place], reason) for place, reason in checked.reasons.items()]
+    check_bad(data.where, bad, len(data), max_bad)
     return data.keep(checked.good) if bad else data
+
+
+def check_bad(where: str, bad: Sequence[Skipped], count: int, max_bad: float = MAX_BAD) -> None:
+    """Refuse more than this share of bad pictures among so many, or no others."""
+    check_share(max_bad)
+    if len(bad) > max_bad * count or len(bad) == count:
+        first = f"{bad[0].path!r} ({bad[0].reason})"
+        raise UserError(
+            f"{where!r} cannot be used: {len(bad):,} of {count:,} pictures ({len(bad) / count:.1%}) "
+            f"cannot be read, such as {first}, and at most {max_bad:.1%} may be bad."
+        )
 
 
 def usable(checked: Checked, max_bad: float = MAX_BAD) -> Data:

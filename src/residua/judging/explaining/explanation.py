@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +12,16 @@ from torch import Tensor, nn
 from residua.data.dataset import Pixels
 from residua.data.decoding import decode
 from residua.data.loading.reading import channels_read
+from residua.errors import UserError
 from residua.judging.explaining.colours import Heat
 from residua.judging.explaining.illustrating import Explanation
+from residua.judging.figures.ranking import ranked
 from residua.judging.model import Model, evaluating, load
+from residua.judging.predicting.arrays import as_pixels
+from residua.judging.predicting.files import named
+from residua.judging.predicting.prediction import Prediction
 from residua.nets.network import Network, Vgg
+from residua.nets.values import checked
 from residua.weights.classes import find_class
 from residua.weights.metadata import Preprocessing
 from residua.weights.preprocessing import preprocess, seen_box
@@ -33,12 +38,11 @@ def explain(model: Model | Name, image: Pixels | Name, label: str | int | None =
     """
     model = model if isinstance(model, Model) else load(model)
     rule = model.rule()
-    pixels = _read(Path(image), rule) if isinstance(image, (str, os.PathLike)) else image
+    pixels = _read(os.fspath(image), rule) if isinstance(image, (str, os.PathLike)) else as_pixels(image)
     looked = _look(model, pixels, label)
-    (prediction,) = model.predictions(looked.logits)
     height, width = pixels.shape[:2]
     return Explanation(
-        prediction=prediction,
+        prediction=looked.prediction,
         guess=model.guess(looked.label, float(model.chances(looked.logits)[0, looked.label])),
         pixels=pixels,
         heat=_laid(looked.cells, width, height, rule),
@@ -55,6 +59,7 @@ def heatmap(model: Model, pixels: Pixels, label: str | int | None = None) -> Hea
 
 def class_number(model: Model, label: str | int) -> int:
     """Return the number of a class by its name, its id, or its number."""
+    label = checked("label", label, int | str)  # numpy's numbers too
     if isinstance(label, int) and 0 <= label < len(model.entries):
         return label
     return find_class(model.entries, str(label))
@@ -63,6 +68,7 @@ def class_number(model: Model, label: str | int) -> int:
 class _Looked(NamedTuple):
     """What one pass over a picture gave."""
 
+    prediction: Prediction
     logits: Tensor  # (1, classes)
     label: int
     cells: Tensor  # (rows, columns) of the last maps, from 0 to 1
@@ -75,11 +81,14 @@ def _look(model: Model, pixels: Pixels, label: str | int | None) -> _Looked:
     x = model.as_input(preprocess(batch, model.rule()))
     with evaluating(model.network), torch.inference_mode(False):
         maps, logits = _last_maps(model.network, x.clone())
-        place = int(logits.argmax()) if wanted is None else wanted
+        place = int(ranked(logits.detach().float(), 1)) if wanted is None else wanted
         (slope,) = torch.autograd.grad(logits[0, place], maps)
     weights = slope.float().mean((2, 3), keepdim=True)
     cells = (weights * maps.detach().float()).sum(1)[0].relu().cpu()
-    return _Looked(logits.detach(), place, cells / cells.max().clamp(min=torch.finfo().tiny))
+    (prediction,) = model.predictions(logits.detach())
+    if prediction is None or not bool(cells.isfinite().all()):
+        raise UserError("the network's answer to this picture is no number: where it looked cannot be said.")
+    return _Looked(prediction, logits.detach(), place, cells / cells.max().clamp(min=torch.finfo().tiny))
 
 
 def _last_maps(network: Network | Vgg, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,5 +126,5 @@ def _blend(length: int, begin: float, end: float, cells: int) -> Tensor:
     return shares * ((place >= 0) & (place <= 1))[:, None]
 
 
-def _read(file: Path, rule: Preprocessing) -> Pixels:
-    return decode(file, str(file), channels_read(rule), rule.resized)
+def _read(path: str, rule: Preprocessing) -> Pixels:
+    return decode(named(path), path, channels_read(rule), rule.resized)

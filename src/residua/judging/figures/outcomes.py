@@ -30,6 +30,21 @@ class Outcomes:
         """How many pictures there are."""
         return len(self.labels)
 
+    def only(self, good: NDArray[np.bool_]) -> Outcomes:
+        """Return what was said of the pictures that are good."""
+        if good.all():
+            return self
+        names = [name for name, keep in zip(self.names, good.tolist(), strict=True) if keep]
+        return Outcomes(
+            classes=self.classes,
+            names=names,
+            labels=self.labels[good],
+            guesses=self.guesses[good],
+            chances=self.chances[good],
+            own=self.own[good],
+            losses=self.losses[good],
+        )
+
     @property
     def right(self) -> NDArray[np.bool_]:
         """Which first guesses are right."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from copy import copy
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 ROOM = 16 * 2**20  # bytes of logits that are kept
 AT_ONCE = 2**21  # numbers that are computed with at once
-COLDEST, HOTTEST = 0.01, 100.0
+COLDEST, HOTTEST = 1e-9, 1e9
 EXACT = 1e-5
 STEPS = 100
 
@@ -35,6 +36,14 @@ class Kept:
         first = -(-start // self.every)
         self.logits[first : first + len(chosen)] = chosen
 
+    def only(self, good: NDArray[np.bool_]) -> Kept:
+        """Return what is kept of the pictures that are good, once all are there."""
+        if good.all():
+            return self
+        chosen, found = torch.from_numpy(good[:: self.every].copy()), copy(self)
+        found.labels, found.logits = self.labels[chosen], self.logits[chosen]
+        return found
+
     def best_temperature(self) -> float | None:
         """Return the temperature at which the mean cross entropy is least; None if there is no such one.
 
@@ -43,7 +52,7 @@ class Kept:
         one place where its slope is 0; those that leave the bounds or hardly shrink give way to halving.
         """
         low, high = 1 / HOTTEST, 1 / COLDEST
-        if self._slope(high)[0] <= 0 or self._slope(low)[0] >= 0:
+        if self._all_right() or self._slope(high)[0] <= 0 or self._slope(low)[0] >= 0:
             return None
         sharpness, before = 1.0, math.inf
         for _ in range(STEPS):
@@ -54,8 +63,8 @@ class Kept:
                 step = sharpness - math.sqrt(low * high)
             sharpness, before = sharpness - step, abs(step)
             if before < EXACT * sharpness:
-                break
-        return 1 / sharpness
+                return 1 / sharpness
+        return None
 
     def at(self, temperature: float) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
         """Return the first guess's probability, whether it is right, and the loss, at a temperature."""
@@ -67,6 +76,13 @@ class Kept:
             right.append(best[:, 0] == labels)
             losses.append(-logs.gather(1, labels[:, None])[:, 0].float())
         return torch.cat(confidence).numpy(), torch.cat(right).numpy(), torch.cat(losses).numpy()
+
+    def _all_right(self) -> bool:
+        """Whether no class is held likelier than the true one: no loss is too great for a colder network."""
+        return all(
+            bool((logits.amax(1) == logits.gather(1, labels[:, None])[:, 0]).all())
+            for logits, labels in self._parts()
+        )
 
     def _slope(self, sharpness: float) -> tuple[float, float]:
         """Return the first and second derivative of the loss by 1 / temperature, summed."""

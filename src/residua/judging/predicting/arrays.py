@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from residua.data.dataset import Pixels
 from residua.errors import UserError
 
-if TYPE_CHECKING:
-    import numpy as np
+PIXELS = "uint8"
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 def one_or_many(images: Any) -> tuple[bool, list[Tensor]]:
@@ -18,9 +20,17 @@ def one_or_many(images: Any) -> tuple[bool, list[Tensor]]:
     if isinstance(images, (list, tuple)):
         return False, [tensor for image in images for tensor in one_or_many(image)[1]]
     tensor = _tensor(images)
-    if tensor.dim() not in (3, 4):
-        raise UserError(f"expected an image of 3 axes or a batch of 4, not {tensor.dim()}.")
     return tensor.dim() == 3, [tensor] if tensor.dim() == 3 else list(tensor)
+
+
+def as_pixels(image: Any) -> Pixels:
+    """Return 8-bit pixels (height, width, channels); anything else is an error."""
+    if not isinstance(image, np.ndarray) or image.dtype != PIXELS or image.ndim != 3 or not image.size:
+        raise UserError(
+            "expected a path, or 8-bit pixels as an array (height, width, channels), "
+            f"not {_described(image)}."
+        )
+    return image
 
 
 def batches(images: list[Tensor], size: int) -> list[Tensor]:
@@ -36,16 +46,27 @@ def batches(images: list[Tensor], size: int) -> list[Tensor]:
 
 
 def _tensor(image: Any) -> Tensor:
+    """Return an image or a batch with its channels before its height and width."""
+    if not isinstance(image, (Tensor, np.ndarray)):
+        raise UserError(f"expected a path, a NumPy array or a tensor, not {_described(image)}.")
+    kind = _kind(image)
+    if kind != PIXELS and kind not in FLOATS:
+        raise UserError(f"expected 8-bit pixels or floating numbers, not {kind}.")
+    if image.ndim not in (3, 4):
+        raise UserError(f"expected an image of 3 axes or a batch of 4, not {image.ndim}.")
+    if 0 in image.shape[-3:]:
+        raise UserError(f"expected an image that has pixels, not one of shape {tuple(image.shape)}.")
     if isinstance(image, Tensor):
-        return _known(image)
-    if not hasattr(image, "__array_interface__"):
-        raise UserError(f"expected a tensor, an array or a path, not a {type(image).__name__}.")
-    array: np.ndarray[Any, Any] = image
-    tensor = _known(torch.as_tensor(array))
+        return image
+    tensor = torch.from_numpy(np.require(image, requirements=("C", "W")))  # not turned round, nor read-only
     return tensor if tensor.is_floating_point() else tensor.movedim(-1, -3)
 
 
-def _known(tensor: Tensor) -> Tensor:
-    if tensor.dtype != torch.uint8 and not tensor.is_floating_point():
-        raise UserError(f"expected 8-bit pixels or floating numbers, not {str(tensor.dtype)[6:]}.")
-    return tensor
+def _kind(image: Tensor | np.ndarray[Any, Any]) -> str:
+    return str(image.dtype).removeprefix("torch.")
+
+
+def _described(image: Any) -> str:
+    if isinstance(image, (Tensor, np.ndarray)):
+        return f"{_kind(image)} of shape {tuple(image.shape)}"
+    return f"a {type(image).__name__}"

@@ -16,12 +16,16 @@ from residua.data.ahead import ahead, processors
 from residua.data.facts import BadImageError
 from residua.data.loading.reading import decode_square
 from residua.data.sources.walking import Found, walk
+from residua.errors import UserError
 from residua.judging.predicting.prediction import FileResult, Prediction
 from residua.weights.metadata import Preprocessing
 
 Name = str | os.PathLike[str]
-Ask = Callable[[Tensor], list[Prediction]]  # of a batch of 8-bit squares
+Said = list[Prediction | None]  # of each image; None where the network's answer is no number
+Ask = Callable[[Tensor], Said]  # of a batch of 8-bit squares
 Read = tuple[str, Tensor | str]  # a path, and its square or why there is none
+
+NO_NUMBER = "the network's answer is no number"
 
 
 def predict_files(
@@ -38,15 +42,26 @@ def predict_files(
 
 
 def predict_file(file: Name, rule: Preprocessing, ask: Ask) -> Prediction:
-    """Classify one picture; a bad one is an error."""
-    return ask(decode_square(Path(file), os.fspath(file), rule)[None])[0]
+    """Classify one picture; a bad one is an error, and so is a network whose answer is no number."""
+    path = os.fspath(file)
+    (said,) = ask(decode_square(named(path), path, rule)[None])
+    if said is None:
+        raise UserError(f"{path!r} cannot be predicted: {NO_NUMBER}.")
+    return said
+
+
+def named(path: str) -> Path:
+    """Return the path of a file; an empty name, which Python takes for the current folder, is a bad file."""
+    if not path:
+        raise BadImageError(path, "its name is empty")
+    return Path(path)
 
 
 def _read(found: Found, rule: Preprocessing) -> Read:
     if found.reason:
         return found.path, found.reason
     try:
-        return found.path, decode_square(Path(found.path), found.path, rule)
+        return found.path, decode_square(named(found.path), found.path, rule)
     except BadImageError as error:
         return found.path, error.reason
 
@@ -55,10 +70,13 @@ def _answered(some: list[Read], ask: Ask) -> list[FileResult]:
     """Ask the network about those that could be read, all at once."""
     squares = [square for _, square in some if isinstance(square, Tensor)]
     answers = iter(ask(_stacked(squares)) if squares else [])
-    return [
-        FileResult(path, error=square) if isinstance(square, str) else FileResult(path, next(answers))
-        for path, square in some
-    ]
+    return [_result(path, square if isinstance(square, str) else next(answers)) for path, square in some]
+
+
+def _result(path: str, said: Prediction | str | None) -> FileResult:
+    return (
+        FileResult(path, said) if isinstance(said, Prediction) else FileResult(path, error=said or NO_NUMBER)
+    )
 
 
 def _stacked(squares: list[Tensor]) -> Tensor:

@@ -11,6 +11,8 @@ from residua import __version__
 from residua.data.checking.checked import Progress
 from residua.data.dataset import Data
 from residua.data.pages import templates, write_page
+from residua.errors import UserError
+from residua.files import check_replaceable
 from residua.judging.reporting import charts, overview, words
 from residua.judging.reporting.album import Album
 from residua.judging.reporting.judged import WORST, Judged
@@ -55,6 +57,9 @@ def write_report(
     run that is not finished is judged first; `progress` hears how far that is.
     """
     run, path = Records.read(folder), out or folder / REPORT
+    if not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: there is no folder {str(path.parent)!r}.")
+    check_replaceable(path)
     sources = gather(run, data, progress)
     write_page(path, page(run, sources))
     return Report(path, run.finished, sources.judged, (*run.missing, *sources.missing))

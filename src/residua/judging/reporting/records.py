@@ -22,6 +22,7 @@ from residua.judging.runfiles import (
     METRICS,
     SPLIT,
     SUMMARY,
+    PlainLoader,
     read_metrics,
 )
 
@@ -116,7 +117,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    return _checked(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return _checked(yaml.load(path.read_text(encoding="utf-8"), PlainLoader))  # noqa: S506 - a safe loader
 
 
 def _checked(value: Any) -> dict[str, Any]:

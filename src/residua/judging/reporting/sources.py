@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from residua.data.checking.checked import Progress
 from residua.data.dataset import Data
@@ -14,13 +13,14 @@ from residua.judging.evaluation import evaluate
 from residua.judging.model import Model, load
 from residua.judging.reporting.judged import Judged
 from residua.judging.reporting.records import Records
-from residua.judging.runfiles import BEST, EVALUATION, SPLIT
+from residua.judging.runfiles import BEST, CONFIG, EVALUATION, SPLIT
 from residua.judging.showing.samples import Samples
 
 STALE = (
-    "The model's temperature was changed since it was judged, and it could not be judged anew: its "
-    "probabilities, and what follows from them, are those of before."
+    f"{EVALUATION} is not of {BEST} as it is now, which could not be judged anew: the figures are those of "
+    "before, and where the network looked is not shown."
 )
+ODD = f"{EVALUATION} does not say what it should: it was changed, and its figures are not used."
 NOT_SO = (LookupError, TypeError, ValueError)  # what comes of reading what does not say what it should
 
 
@@ -38,17 +38,27 @@ def gather(run: Records, data: Data | str | None = None, progress: Progress | No
     """Open the pictures of a run, or `data`, and the best model, which is judged where nobody has."""
     missing: list[str] = []
     pictures = data if isinstance(data, Data) else _pictures(run, data, missing)
-    model = _model(run, missing)
-    return Sources(pictures, model, _judged(run, model, pictures, progress, missing), tuple(missing))
+    model, judged = _model(run, missing), _kept(run, missing)
+    is_now = model is None or run.evaluation.get("digest") == model.digest
+    if judged is None or not is_now:
+        if anew := _evaluated(model, pictures, progress, missing):
+            judged = anew
+        elif judged:
+            missing.append(STALE)
+            model = None
+    return Sources(pictures, model, judged, tuple(missing))
 
 
 def _pictures(run: Records, where: str | None, missing: list[str]) -> Data | None:
     """Open the pictures of a run, in the parts that they had; those that are gone are left out."""
-    where = where or run.config.get("data")
-    if not isinstance(where, str) or not run.split:
+    where, root = where or run.config.get("data"), run.config.get("root")
+    if not run.split:
+        return None
+    if not isinstance(where, str) or not isinstance(root, (str, type(None))):
+        missing.append(f"{CONFIG} does not say where the pictures are: its data and root must be paths.")
         return None
     try:
-        found = rows_listed(open_data(where, root=run.config.get("root")), run.folder / SPLIT, run.split)
+        found = rows_listed(open_data(where, root=root), run.folder / SPLIT, run.split)
     except UserError as error:
         missing.append(f"The pictures cannot be had: {error}")
         return None
@@ -69,39 +79,25 @@ def _model(run: Records, missing: list[str]) -> Model | None:
         return None
 
 
-def _judged(
-    run: Records, model: Model | None, data: Data | None, progress: Progress | None, missing: list[str]
-) -> Judged | None:
-    """Return the evaluation that the training left, or else evaluate the best model now."""
-    said = run.evaluation
-    if not said or not _is_of(said, model):
-        anew = _evaluated(model, data, progress, missing)
-        if said and not anew:
-            missing.append(STALE)
-        said = anew or said
+def _kept(run: Records, missing: list[str]) -> Judged | None:
+    """Return the evaluation that the training left."""
     try:
-        return Judged.from_json(said) if said else None
+        return Judged.from_json(run.evaluation) if run.evaluation else None
     except NOT_SO:
-        missing.append(f"{EVALUATION} does not say what it should: it was changed.")
+        missing.append(ODD)
         return None
-
-
-def _is_of(said: dict[str, Any], model: Model | None) -> bool:
-    """Whether an evaluation is of the model as it is now: its temperature may have been set since."""
-    calibration = said.get("calibration")
-    if model is None or not isinstance(calibration, dict):
-        return True
-    return bool(calibration.get("temperature") == (model.metadata.temperature or 1.0))
 
 
 def _evaluated(
     model: Model | None, data: Data | None, progress: Progress | None, missing: list[str]
-) -> dict[str, Any]:
+) -> Judged | None:
+    """Judge the best model now."""
     if model is None or data is None or not len(places := data.places("val")):
-        return {}
+        return None
     held_out = Samples(data.keep(places), "val", f"as {SPLIT} says", ())
     try:
-        return evaluate(model, held_out, device="auto", progress=progress).as_json()
+        found = evaluate(model, held_out, device="auto", progress=progress)
     except UserError as error:
         missing.append(f"The model could not be evaluated: {error}")
-        return {}
+        return None
+    return Judged.from_json(found.as_json())

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.dataset import Data
 from residua.errors import UserError
+from residua.nets.values import checked
 from residua.weights.classes import match_classes, read_class_map
 from residua.weights.model import Stored
 
@@ -49,10 +51,17 @@ def _read(class_map: ClassMap | None, classes: Sequence[str]) -> Mapping[str, st
     if class_map is None:
         return {}
     if isinstance(class_map, Mapping):
-        return class_map
-    renamed = read_class_map(Path(class_map))
-    if odd := sorted(renamed.keys() - set(classes)):
+        renamed, name = {_text(key): _text(value) for key, value in class_map.items()}, "class_map"
+    else:
+        renamed, name = read_class_map(Path(class_map)), os.fspath(class_map)
+    known = {normalize("NFC", each) for each in classes}  # as the classes are matched
+    if odd := sorted(each for each in renamed if normalize("NFC", each) not in known):
         near = get_close_matches(odd[0], classes, n=1)
         hint = f": did you mean {near[0]!r}?" if near else "."
-        raise UserError(f"{os.fspath(class_map)} maps {odd[0]!r}, which is no class of the data{hint}")
+        raise UserError(f"{name} maps {odd[0]!r}, which is no class of the data{hint}")
     return renamed
+
+
+def _text(name: object) -> str:
+    text: str = checked("class_map", name, str)
+    return text

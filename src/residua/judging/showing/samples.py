@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from residua.data.checking import MAX_BAD
-from residua.data.checking.checked import Progress, check, check_share, readable
+from residua.data.checking.checked import Checked, Progress, check, check_bad, check_share
 from residua.data.dataset import PARTS, UNSPLIT, Data, Skipped
+from residua.data.pictures import Files
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import Listed, listed
+from residua.data.unchanged import Unchanged, stamps
 from residua.errors import UserError, unknown
 from residua.judging.runfiles import SPLIT
+from residua.weights import transfer
 
 ALL = "all"
 Name = str | os.PathLike[str]
@@ -25,12 +28,29 @@ Name = str | os.PathLike[str]
 class Samples:
     """Pictures to judge by."""
 
-    data: Data  # these only, all readable
+    data: Data  # these only
     part: str  # train, val, test or all
     chosen_by: str  # who says which pictures these are, in words
     bad: tuple[Skipped, ...]  # pictures of the part that cannot be read, and why
     unlisted: int = 0  # pictures of the data that the split does not list, so are in no part
     learned: int | None = None  # how many of these pictures are for training; None where nobody says
+    trains: frozenset[str] = frozenset()  # their names
+
+    def readable(self, max_bad: float = MAX_BAD, progress: Progress | None = None) -> Samples:
+        """Decode all and return those that can be; more than this share of others is an error."""
+        checked = check(self.data, remembered=True, progress=progress)
+        return replace(self, data=unchanged(checked)).without(checked.reasons, max_bad)
+
+    def without(self, reasons: Mapping[int, str], max_bad: float = MAX_BAD) -> Samples:
+        """Return the same without pictures that cannot be read; more than this share of them is an error."""
+        if not reasons:
+            return self
+        lost = tuple(Skipped(self.data.names[place], reason) for place, reason in sorted(reasons.items()))
+        bad = (*self.bad, *lost)
+        check_bad(self.data.where, bad, len(self.data) + len(self.bad), max_bad)
+        kept = self.data.keep(np.delete(np.arange(len(self.data)), list(reasons)))
+        fewer = sum(each.path in self.trains for each in lost)
+        return replace(self, data=kept, bad=bad, learned=self.learned and self.learned - fewer)
 
 
 def choose_samples(
@@ -43,15 +63,29 @@ def choose_samples(
     max_bad: float = MAX_BAD,
     progress: Progress | None = None,
 ) -> Samples:
-    """Return the readable pictures of a part; without one test, else val, else everything.
+    """Return the readable pictures of a part; without one test, else val, else everything."""
+    check_share(max_bad)
+    found = listed_samples(data, part=part, split=split, beside=beside, root=root)
+    return found.readable(max_bad, progress)
+
+
+def listed_samples(
+    data: Data | Name,
+    *,
+    part: str | None = None,
+    split: Name | None = None,
+    beside: Iterable[Path] = (),
+    root: Name | None = None,
+    fetching: transfer.Progress | None = None,
+) -> Samples:
+    """Return the pictures of a part, of which none is decoded yet; `fetching` hears of downloads.
 
     `split` is a table of path, label and split. Where neither it nor the data says what was held out, that
     of a run in one of the folders `beside` is used, if it is of this data.
     """
     if part is not None and part not in (*PARTS, ALL):
         raise unknown("part", part, (*PARTS, ALL))
-    check_share(max_bad)
-    whole = data if isinstance(data, Data) else open_data(data, root=root)
+    whole = data if isinstance(data, Data) else open_data(data, root=root, progress=fetching)
     own = part == ALL or any(len(whole.places(held_out)) for held_out in ("val", "test"))
     runs = _runs(whole, beside, needed=split is None and not own)
     if split is not None:
@@ -65,10 +99,19 @@ def choose_samples(
     if not len(places):
         raise UserError(f"{whole.where!r} has no pictures in {part}: {_parts(parted)}.")
     chosen = parted if len(places) == len(parted) else parted.keep(places)
-    checked = check(chosen, remembered=True, progress=progress)
-    kept = readable(checked, max_bad)
-    bad = tuple(Skipped(chosen.names[place], reason) for place, reason in checked.reasons.items())
-    return Samples(kept, part, chosen_by, bad, len(whole) - len(parted), _learned(kept, runs.values()))
+    trains = _trains(chosen, runs.values())
+    learned = None if trains is None else len(trains)
+    return Samples(chosen, part, chosen_by, (), len(whole) - len(parted), learned, trains or frozenset())
+
+
+def unchanged(checked: Checked) -> Data:
+    """Return the data that was checked; of a file that becomes another picture the reading is an error."""
+    data, pictures = checked.data, checked.data.pictures
+    if not isinstance(pictures, Files):
+        return data
+    files = Files(pictures.root, data.names)
+    kept = Unchanged(files, checked.records["digest"], stamps(files.root, files.names))
+    return replace(data, pictures=kept, origin=None)
 
 
 def _runs(whole: Data, folders: Iterable[Path], needed: bool) -> dict[Path, Listed]:
@@ -100,12 +143,13 @@ def _held_out(runs: Mapping[Path, Listed]) -> tuple[Data, str]:
     return found.data, f"as {first} says, which lies beside the model"
 
 
-def _learned(data: Data, runs: Iterable[Listed]) -> int | None:
-    """Count the pictures that one of the models learned from; without runs, those that are for training."""
-    if known := [run.data for run in runs]:
-        trains = {each.names[place] for each in known for place in each.places("train").tolist()}
-        return sum(name in trains for name in data.names)
-    return None if (data.parts == UNSPLIT).all() else len(data.places("train"))
+def _trains(data: Data, runs: Iterable[Listed]) -> frozenset[str] | None:
+    """Name the pictures that one of the models learned from; without runs, those that are for training."""
+    known = [run.data for run in runs]
+    if not known and (data.parts == UNSPLIT).all():
+        return None
+    trains = {each.names[place] for each in known or [data] for place in each.places("train").tolist()}
+    return frozenset(trains.intersection(data.names))
 
 
 def _usual_part(data: Data) -> str:

@@ -11,14 +11,19 @@ import yaml
 
 from residua.errors import UserError
 from residua.files import regular, replacing
+from residua.judging.runfiles import PlainLoader
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(PlainLoader):
     """YAML 1.1 takes 1e-4 for a text; YAML 1.2, and everybody else, for a number."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts quotes around a text that would be taken for such a number."""
+    """Puts quotes around a text that would be taken for such a number, and writes everything out."""
+
+    def ignore_aliases(self, _: Any) -> bool:
+        """Write the same twice where it stands twice."""
+        return True
 
 
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+\Z")
