@@ -127,7 +127,7 @@ class Judged:
 def _read(kind: type[Read], row: Mapping[str, Any], **made: Any) -> Read:
     """Make a dataclass of what JSON has by its names, each of its type; no number in them is negative."""
     hints = get_type_hints(kind)
-    names = [each.name for each in fields(kind) if each.name not in made]  # type: ignore[arg-type]
+    names = [each.name for each in fields(kind) if each.name not in made]  # type: ignore[arg-type] # a dataclass
     values = {name: checked(name, row[name], hints[name]) for name in names}
     for name, value in values.items():
         if isinstance(value, (int, float)):

@@ -116,6 +116,7 @@ def all_settings(run: Records) -> str:
 
 
 def _at(values: Mapping[str, Any], path: str) -> Any:
+    found: Any = values
     for name in path.split("."):
-        values = values.get(name) if isinstance(values, dict) else None  # type: ignore[assignment]
-    return values
+        found = found.get(name) if isinstance(found, dict) else None
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -206,10 +206,11 @@ def _parts(each: Mapping[int, Values], name: str) -> list[Values]:
 
 
 def _lesions_figure(record: Record, parts: Mapping[str, Mapping[str, list[Values]]]) -> Figure:
-    drawn: Callable[[Mapping[str, list[Values]]], dict[str, RandomLesions]]
-    drawn = lambda found: {label: read_random(own) for label, own in found.items()}  # noqa: E731
     single = {label: read_lesions(middle(own)) for label, own in parts["each"].items()}
-    return figures.lesions_figure(single, drawn(parts["at_random"]), drawn(parts["swaps"]), looks(record))
+    at_random, swaps = (
+        {label: read_random(own) for label, own in parts[kind].items()} for kind in ("at_random", "swaps")
+    )
+    return figures.lesions_figure(single, at_random, swaps, looks(record))
 
 
 def _gradient_rows(found: Gradients) -> list[tuple[Any, ...]]:

@@ -65,12 +65,14 @@ class Record:
     @property
     def trials(self) -> Sequence[Values]:
         """Every trial, finished or not."""
-        return self.result["trials"]  # type: ignore[no-any-return]
+        trials: Sequence[Values] = self.result["trials"]
+        return trials
 
     @property
     def claims(self) -> Sequence[Values]:
         """Every claim with its verdict."""
-        return self.result["claims"]  # type: ignore[no-any-return]
+        claims: Sequence[Values] = self.result["claims"]
+        return claims
 
     @cached_property
     def networks(self) -> dict[str, Values]:
