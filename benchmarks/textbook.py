@@ -1,9 +1,10 @@
 """The training loop as textbooks write it: PIL, a DataLoader, SGD; what Residua is compared with.
 
-    python benchmarks/textbook.py FOLDER --network resnet50 --form bf16 --workers 1
+    python benchmarks/textbook.py FOLDER --network resnet50 --form bf16
 
-Forms: fp32 (as memory comes), bf16 (autocast and channels_last). It reads numbers of steps from standard
-input, and answers each with the seconds that they took and the process's peak memory in bytes.
+Forms: fp32 (as memory comes), bf16 (autocast and channels_last). From standard input it reads lines of two
+numbers, of steps and of the DataLoader's workers, and answers each with the seconds that the steps took and
+the process's peak memory in bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -82,32 +84,37 @@ def batches(folder: Path, size: int, batch: int, workers: int) -> Iterator[list[
         yield from loader
 
 
-def training(name: str, folder: Path, form: str, workers: int) -> Iterator[float]:
-    """Make one update after the other, and yield its loss."""
+def training(name: str, folder: Path, form: str) -> Callable[[int], float]:
+    """Return what makes an update with so many workers reading, and returns its loss."""
     _, size, make = CASES[name]
     network = make().train()
     layout = torch.channels_last if form == "bf16" else torch.contiguous_format
     network.to(memory_format=layout)  # type: ignore[call-overload] # PyTorch's own types lack it
     optimizer = torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    for images, labels in batches(folder, size, BATCHES[name], workers):
+    read = cache(lambda workers: batches(folder, size, BATCHES[name], workers))
+
+    def update(workers: int) -> float:
+        images, labels = next(read(workers))
         images = images.to(memory_format=layout)
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=form == "bf16"):
             loss = F.cross_entropy(network(images), labels)
         torch.autograd.backward(loss)
         optimizer.step()
-        yield loss.item()
+        return loss.item()
+
+    return update
 
 
-def answer(steps: Iterable[object], busy: bool) -> None:
+def answer(update: Callable[[int], object], busy: bool) -> None:
     """Do as many steps as each line of the standard input says, and say how long they took."""
     clock = time.process_time if busy else time.perf_counter
     torch.set_num_threads(1 if busy else 2)
-    following = iter(steps)
     for line in sys.stdin:
+        steps, workers = map(int, line.split())
         start = clock()
-        for _ in range(int(line)):
-            next(following)
+        for _ in range(steps):
+            update(workers)
         seconds = clock() - start
         print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, flush=True)
 
@@ -117,12 +124,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--network", choices=BATCHES, default="resnet50")
     parser.add_argument("--form", choices=("fp32", "bf16"), default="bf16")
-    parser.add_argument("--workers", type=int, default=0)
     parser.add_argument(
         "--busy", action="store_true", help="one thread, and processor time: others compute too"
     )
     options = parser.parse_args()
-    answer(training(options.network, options.folder, options.form, options.workers), options.busy)
+    answer(training(options.network, options.folder, options.form), options.busy)
 
 
 if __name__ == "__main__":

@@ -3,24 +3,30 @@
     python benchmarks/updates.py FOLDER [--network resnet50] [--rounds 7] [--steps 4] [--json]
 
 FOLDER has class folders; 160 photos copied ten times make an epoch long enough. Each form is a process of its
-own that waits while another computes. Residua does what an update of `residua train` does: reading,
-augmentation, the check of loss and gradients, the schedule; checkpoints and judging are left out, as in the
-textbook. `--also "same batch" packed compiled checkpointed "packed compiled"`: other forms of it, where
-"same batch" has no loader: what is missing to it is what loading costs. Memory is the whole process's peak.
+own that waits while another computes. In each round the textbook's DataLoader has 0, 1 and 2 workers, and the
+best of them counts; what is read ahead between two turns is free for all, and the less the more steps a turn
+has. Residua does what an update of `residua train` does: reading, augmentation, the check of loss and
+gradients, the schedule; checkpoints and judging are left out, as in the textbook.
+`--also "same batch" packed compiled checkpointed "packed compiled"`: other forms of it, where "same batch"
+has no loader: what is missing to it is what loading costs. Memory is the whole process's peak; Residua's is
+that of the command `residua train`, from the check and the measuring to the report.
 The share of the peak is of what the processor's multiplying instructions could do (`peak.py`, one core's
 times two), where an update needs three times the multiplications of the network.
 
-On a machine that is never quiet, `--busy` gives each form one thread and counts processor time.
+On a machine that is never quiet, `--busy` gives each form one thread, no workers, and counts processor time.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, count, repeat
@@ -48,6 +54,7 @@ from residua.weights.metadata import Preprocessing
 from textbook import BATCHES, answer
 
 SIZES = {"resnet50": 224, "resnet18": 224, "cifar_resnet20": 32}
+WORKERS = [0, 1, 2]  # of the textbook
 HERE = Path(__file__).parent
 
 
@@ -61,13 +68,17 @@ class Process:
         self.seconds: list[float] = []
         self.memory = 0.0
 
-    def run(self, steps: int) -> float:
+    def run(self, steps: int, workers: int = 0) -> float:
         """Return the seconds of an update."""
         assert self.process.stdin
         assert self.process.stdout
-        print(steps, file=self.process.stdin, flush=True)
+        print(steps, workers, file=self.process.stdin, flush=True)
         seconds, self.memory = map(float, self.process.stdout.readline().split())
         return seconds / steps
+
+    def best(self, steps: int, workers: list[int]) -> float:
+        """Return the seconds of an update with the number of workers that is best now."""
+        return min(self.run(steps, count) for count in workers)
 
     def close(self) -> None:
         self.process.communicate()
@@ -120,14 +131,45 @@ def residua(options: argparse.Namespace) -> Iterator[float]:
             state.counts.step += 1
 
 
+def memory_of_command(options: argparse.Namespace, form: str) -> float:
+    """Return the peak in bytes of training as a user does: check, measuring, updates, judging, report."""
+    batch, size = BATCHES[options.network], SIZES[options.network]
+    command = ["-m", "residua", "train", options.folder, "--model", options.network, "--size", size]
+    command += ["--weights", "none", "--recipe", "fast", "--batch", batch]
+    chosen = {"threads": 1 if options.busy else 2, "sizes": [1.0], "log_steps": 4}
+    chosen |= {"packed": size if size < 64 else size * 8 // 7} if "packed" in form else {}
+    chosen |= {"compiled": True} if "compiled" in form else {}
+    command += [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
+    command += ["--checkpointing"] * ("checkpointed" in form)
+    long = ["--epochs", 100]  # that compiling may be worth a try
+    short = ["--epochs", 1, "--limit", 4 * batch]
+    return max(peak_of([*command, *long], stop=True), peak_of([*command, *short], stop=False))
+
+
+def peak_of(command: list[Any], stop: bool) -> float:
+    """Train to the end, or to the first line of metrics, and return the process's peak memory in bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        metrics = Path(folder, "run", "metrics.jsonl")
+        process = subprocess.Popen([sys.executable, *map(str, command), "--out", str(metrics.parent)])
+        while True:
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
+            if ended:
+                break
+            if stop and metrics.is_file() and metrics.stat().st_size:
+                os.kill(process.pid, signal.SIGTERM)
+                stop = False  # a second one would not let it end by itself
+            time.sleep(0.5)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode in (0, 143)
+    return used.ru_maxrss * 1024.0
+
+
 def forms(options: argparse.Namespace) -> dict[str, tuple[str, ...]]:
     """Return the command of each form."""
     common: tuple[str, ...] = str(options.folder), "--network", options.network
     common += ("--busy",) * options.busy
-    workers = "--workers", "0" if options.busy else str(options.workers)
     found: dict[str, tuple[str, ...]] = {
-        f"textbook {form}": (str(HERE / "textbook.py"), *common, "--form", form, *workers)
-        for form in ("fp32", "bf16")
+        f"textbook {form}": (str(HERE / "textbook.py"), *common, "--form", form) for form in ("fp32", "bf16")
     }
     for form in ("residua", *options.also):
         found[form] = (__file__, *common, "--form", form)
@@ -137,14 +179,17 @@ def forms(options: argparse.Namespace) -> dict[str, tuple[str, ...]]:
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Let the forms take turns, and return what was seen of each."""
     running = {name: Process(*command) for name, command in forms(options).items()}
-    for process in running.values():
-        process.run(3)  # kernels, caches and threads
+    workers = {name: [0] if options.busy or "textbook" not in name else WORKERS for name in running}
+    for name, process in running.items():
+        process.best(3, workers[name])  # kernels, caches and threads
     for turn in range(options.rounds):
-        order = list(running.values())
-        for process in order[turn % len(order) :] + order[: turn % len(order)]:
-            process.seconds.append(process.run(options.steps))
-    for process in running.values():
+        order = list(running)
+        for name in order[turn % len(order) :] + order[: turn % len(order)]:
+            running[name].seconds.append(running[name].best(options.steps, workers[name]))
+    for name, process in running.items():
         process.close()
+        if "textbook" not in name and name != "same batch":
+            process.memory = memory_of_command(options, name)
     return {name: row(process, running["textbook fp32"], options) for name, process in running.items()}
 
 
@@ -177,7 +222,6 @@ def main() -> None:
     parser.add_argument("--network", choices=SIZES, default="resnet50")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=4, help="updates in a row")
-    parser.add_argument("--workers", type=int, default=1, help="of the textbook")
     parser.add_argument(
         "--also", nargs="*", default=["same batch"], metavar="compiled|checkpointed|same batch"
     )
@@ -188,7 +232,8 @@ def main() -> None:
     parser.add_argument("--form", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.form:
-        return answer(residua(options), options.busy)
+        losses = residua(options)
+        return answer(lambda _: next(losses), options.busy)
     rows = compare(options)
     shares(rows, options.network, 1 if options.busy else 2)
     if options.json:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from residua.errors import UserError
-from residua.files import check_new, regular, replacing, sweep
+from residua.files import check_new, locked, regular, replacing, sweep
 
 LEFT = ".out.0123abcd.part"
 
@@ -119,3 +119,14 @@ def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"{name} is read, so it cannot be written: name another file"):
             check_new(tmp_path / name, None, "", "digits", str(tmp_path / "in"))
     check_new(tmp_path / "new", tmp_path / "in", "\0")
+
+
+def test_a_lock_that_is_another_is_left(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with locked(lock, tmp_path, "being used"):
+        lock.unlink()
+        lock.write_text("another")
+    assert lock.read_text() == "another"
+    with locked(lock, tmp_path, "being used"):
+        assert lock.read_text() == str(os.getpid())
+    assert not lock.exists()

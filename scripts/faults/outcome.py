@@ -43,6 +43,11 @@ class Outcome:
         """Note something."""
         self.seen[what] += 1
 
+    def left_out(self, lacking: str) -> Outcome:
+        """Say what this machine lacks to inject it."""
+        self.saw(f"LEFT OUT: {lacking}")
+        return self
+
     def to_dict(self) -> dict[str, object]:
         """Return plain data."""
         return {

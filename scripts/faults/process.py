@@ -14,7 +14,7 @@ from pathlib import Path
 
 from faults.outcome import must
 
-LIMIT = 120  # seconds that no training of the campaign needs
+LIMIT = 600  # seconds that no training of the campaign needs
 STRUCK = Path(__file__).with_name("struck.py")
 ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}  # no other files, no other sums
 
@@ -69,8 +69,8 @@ class Trainer:
 def contents(folder: Path) -> set[tuple[str, int]]:
     """Names and sizes of what is in a run's folder, but for the lock."""
     found = set()
-    for path in (*folder.iterdir(), *(folder / "state").iterdir()):
-        with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # it is not there yet, or a file of it no more
+        for path in folder.rglob("*"):
             found.add((path.name, path.stat().st_size))
     return {each for each in found if each[0] != ".lock"}
 
@@ -80,9 +80,9 @@ def resuming(folder: Path) -> list[object]:
     return ["-m", "residua", "train", "--resume", folder]
 
 
-def struck(where: str, when: int, what: str, folder: Path) -> list[object]:
-    """Go on with a run that something happens to: see `struck.py`."""
-    return [STRUCK, where, when, what, *resuming(folder)[2:]]
+def struck(where: str, when: int, what: str, command: list[object]) -> list[object]:
+    """Let something happen to a training: see `struck.py`."""
+    return [STRUCK, where, when, what, *command[2:]]
 
 
 def resumed(folder: Path) -> Ended:

@@ -1,22 +1,28 @@
 """The command, with something happening within it at a certain call: a signal, or numbers that are none.
 
-    python struck.py WHERE WHEN WHAT train --resume RUN
+    python struck.py WHERE WHEN WHAT train ...
 
-WHERE is step, save, judging or batch; WHAT is the signals' names, or nan.
+WHERE is check, measuring, begin, step, save, judging or batch; WHAT is the signals' names, or nan.
+It says at its end how long ago a signal was.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 from residua.cli import main
 
 PLACES = {
-    "step": ("residua.training.updating.update", "Updater", "_gradient_norm"),
+    "check": ("residua.data.checking.checked", "", "examine"),
+    "measuring": ("residua.training.settling.stopwatch", "Stopwatch", "update"),
+    "begin": ("residua.training.keeping.run", "Run", "begin"),
+    "step": ("torch.autograd", "", "backward"),
     "save": ("residua.weights.tensorfile", "", "_bytes"),
     "judging": ("residua.judging.figures.scores", "Tally", "add"),
     "batch": ("residua.data.loading.loader", "Batch", "inputs"),
@@ -47,6 +53,8 @@ def happening(what: str) -> Callable[[Any], Any]:
         return lambda result: result * float("nan")
 
     def signalled(result: Any) -> Any:
+        began = time.monotonic()
+        atexit.register(lambda: print(f"hit {time.monotonic() - began:.3f} s ago", file=sys.stderr))
         for name in what.split("+"):
             os.kill(os.getpid(), signal.Signals[name])
         return result

@@ -41,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
                 os.close(handle)
                 handle = -1
             temporary.replace(place)
-            _sync_folder(place.parent)
+            sync_folder(place.parent)
         except OSError as error:
             raise _unwritable(path, error) from None
     finally:
@@ -167,7 +167,8 @@ def locked(lock: Path, what: Path, how: str) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):  # Windows removes no open file
-            lock.unlink(missing_ok=True)
+            if _stands(lock, handle):  # another's is not ours to remove
+                lock.unlink()
         os.close(handle)
 
 
@@ -245,7 +246,8 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f".{path.name}.{ending}")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
     if os.name == "nt":  # Windows opens no folder
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -46,6 +46,20 @@ def test_lesions_of_a_model_file(model: Path) -> None:
     assert Path("mine.svg").read_text().startswith("<?xml")
 
 
+def test_numbers_that_json_does_not_have_are_null(tmp_path: Path) -> None:
+    network = residua.create("tiny_resnet", num_classes=10)
+    with torch.no_grad():
+        network.fc.weight.fill_(3e38)  # with which no answer is a number
+    rule = Preprocessing(size=8, resize=8)
+    model = residua.save(
+        network, tmp_path / "odd.safetensors", classes=[*map(str, range(10))], preprocessing=rule
+    )
+    done = run("gradients", model, "digits", "--json", "-o", "odd.svg")
+    assert done.exit_code == 0
+    told = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert told["gradients"]["end"] is None
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [

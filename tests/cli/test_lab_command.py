@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import residua
-from lab.sweeping import TINY, packed_digits
+from lab.sweeping import TINY, experiment, packed_digits
+from lab.told import write_lab
 from residua.cli import app, lab_progress
 from residua.cli.lab_progress import Plain, in_words
 from residua.errors import UserError
@@ -86,6 +87,20 @@ def test_a_file_of_ones_own_is_run_and_shown() -> None:
     assert told["trials"][0]["values"].keys() == {"error", "train_error", "responses.deviation"}
 
 
+def test_labels_are_text_and_a_finished_experiment_is_shown_by_its_name() -> None:
+    labels = {
+        "[/red]": TINY,
+        "[bold]": {**TINY, "shortcut": "scaling"},
+        ":smile:": {**TINY, "units": [1, 1, 2]},
+    }
+    claims = [{"id": "order", "says": "[/] is better.", "less": "[/red]", "than": "[bold]"}]
+    write_lab(Path("runs/lab"), experiment(networks=labels, claims=claims, title="[/green]"))
+    told = run("show", "mine")
+    assert told.exit_code == 0
+    for text in (*labels, "[/] is better.", "[/red] < [bold]", "[/green]"):
+        assert text in told.stdout
+
+
 def test_the_example_runs_as_it_is() -> None:
     assert run("new", "dropping").exit_code == 0
     text = Path("dropping.yaml").read_text()
@@ -99,7 +114,7 @@ def test_a_failure_is_said_and_the_exit_code_is_1() -> None:
     networks = {"a": TINY, "b": {**TINY, "recipe": {"batch": 4096}}}
     done = run("run", mine(networks=networks), "--data", packed_digits(Path(), 120), "--jobs", 1)
     assert done.exit_code == 1
-    assert "b, seed 0, failed: " in done.stderr and "fewer than a batch of 4096" in done.stderr
+    assert "b, seed 0: " in done.stderr and "fewer than a batch of 4096" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -111,6 +126,8 @@ def test_a_failure_is_said_and_the_exit_code_is_1() -> None:
         (["run", "norm", "--seeds", "0"], "seeds=0 is not valid"),
         (["show", "norm"], "has not been run at scale quick below runs/lab"),
         (["new", "norm"], "comes with Residua"),
+        (["new", "a b"], "name='a b' is not valid"),
+        (["show", "nrm"], "unknown experiment 'nrm': did you mean norm?"),
         (["run", "none.yaml"], "none.yaml cannot be read"),
     ],
 )
@@ -127,7 +144,7 @@ def test_ctrl_c_leaves_a_valid_part(jobs: str) -> None:
     process = subprocess.Popen(
         [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not list(Path().glob("runs/lab/trials/*/metrics.jsonl")):
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.05)

@@ -73,6 +73,23 @@ def test_a_dry_run_says_all_and_writes_nothing(run: Command, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_as_json_has_all_that_was_measured(run: Command) -> None:
+    words = (
+        "train",
+        "digits",
+        "--model",
+        "tiny_resnet",
+        "--batch",
+        "auto",
+        "--set",
+        "threads=1",
+        "--dry-run",
+    )
+    choices = json.loads(run(*words, "--json").stdout)
+    assert [sentence.split()[0] for sentence in choices["measured"]] == ["Batch", "Not"]
+    assert choices["fitted"].startswith("no flips, as gray pictures may be writing")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -82,6 +99,10 @@ def test_a_dry_run_says_all_and_writes_nothing(run: Command, tmp_path: Path) -> 
         (("digits", "--set", "epochs"), "--set epochs is not valid: write each field once, as field=value"),
         (("digits", "--set", "seed=1", "--set", "seed=2"), "write each field once"),
         (("digits", "--time", "soon"), "write it as 20m"),
+        (("digits", "--set", "time=soon"), "write it as 20m"),
+        (("digits", "--time", ""), "time='' is not valid"),
+        (("digits", "--on-nan", ""), "on_nan='' is not valid"),
+        (("digits", "--weights", ""), "weights='' is not valid"),
         (("digits", "-c", "absent.yaml"), "absent.yaml cannot be read"),
         (("--resume",), "has no run to resume"),
         (("nowhere", "--resume"), "nowhere is no run"),
@@ -107,6 +128,16 @@ def test_whoever_comes_second_is_turned_away_before_torch_is_loaded(tmp_path: Pa
     assert "being used by process" in done.stderr
 
 
+def test_a_training_goes_on_when_nobody_listens_any_more() -> None:
+    program = "import residua.cli; residua.cli.main()"
+    command = [sys.executable, "-c", program, "train", "digits", *WORDS]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as training:
+        assert training.stderr and training.stderr.readline().startswith("data ")
+        training.stderr.close()
+    assert training.returncode == 0 and Path("runs/train/digits/summary.json").is_file()
+    assert "epoch 2/2" in Path("runs/train/digits/log.txt").read_text()
+
+
 def test_a_terminal_shows_where_the_training_is() -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120, legacy_windows=False)
@@ -120,6 +151,8 @@ def test_a_terminal_shows_where_the_training_is() -> None:
     assert "epoch 1/2  step 2  loss" in text and "recognised" in text  # lines that stay
     (task,) = bar.tasks
     assert (task.completed, task.total, task.description) == (4, 4, "epoch 2/2")
+    watch.left_out(5)
+    assert bar.tasks[0].completed == 5
     assert "loss" in task.fields["about"] and "accuracy" in task.fields["about"]
 
 

@@ -13,6 +13,7 @@ from residua.lab.experiment import MEASUREMENTS, Experiment
 from residua.lab.measurements import ERROR, HOW
 from residua.lab.scales import SCALES
 from residua.nets.zoo import spec
+from residua.training.asking.configfile import write_config
 
 
 def test_depths_stand_for_each_of_the_scale() -> None:
@@ -43,7 +44,7 @@ def test_the_recipe_of_the_scale_goes_before_that_of_the_experiment() -> None:
     made = experiment(recipe={"batch": 8, "weight_decay": 0.0}, scales={"quick": {"changes": {"batch": 16}}})
     quick = made.scale("quick").changes
     assert quick == {**SCALES["quick"].changes, "batch": 16, "weight_decay": 0.0}
-    assert made.scale("small").changes == {"batch": 8, "weight_decay": 0.0}
+    assert made.scale("small").changes == {**SCALES["small"].changes, "batch": 8, "weight_decay": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,24 @@ def test_the_recipe_of_the_scale_goes_before_that_of_the_experiment() -> None:
         ({"scales": {"quick": {"epochs": 0}}}, "epochs=0 is not valid"),
         ({"scales": {"quick": {"depths": ["x"]}}}, "depths=['x'] is not valid"),
         ({"scales": {"quick": {"without": ["c"]}}}, "unknown network of 'mine' 'c'"),
+        ({"scales": {"quick": {"recipe": "papr"}}}, "unknown recipe 'papr': did you mean paper?"),
+        ({"scales": {"quick": {"depths": []}}, "networks": {"a": "cifar_resnet{depth}"}},
+         "has no network at scale quick"),
+        ({"scales": {"quick": {"without": ["a", "b"]}}}, "has no network at scale quick"),
+        ({"scales": {"quick": {"changes": {"packed": 8}}}}, "packed is no part of a recipe"),
+        ({"recipe": {"threads": 2}}, "threads is no part of a recipe"),
+        ({"recipe": {"model.shortcut": "dropout"}}, "model.shortcut is no part of a recipe"),
+        ({"recipe": {"preprocessing.size": 8}}, "preprocessing.size is no part of a recipe"),
+        ({"recipe": {"seed": 3}}, "unknown setting 'seed'"),
+        ({"recipe": {"learning_rate": -1}}, "learning_rate=-1.0 is not valid"),
+        ({"recipe": {"epochs": 0}}, "epochs=0 is not valid"),
+        ({"networks": {"a": {**TINY, "recipe": {"report": True}}}}, "report is no part of a recipe"),
+        ({"networks": {"a": {**TINY, "recipe": {"batch": 0}}}}, "batch=0 is not valid"),
+        ({"networks": {"a": {**TINY, "input_size": 64}}}, "input_size of 'a' is what the pictures make it"),
+        ({"networks": {"a": {**TINY, "num_classes": 3}}}, "num_classes of 'a' is what the pictures make it"),
+        ({"networks": {"": TINY}}, "'' of 'mine' labels no network"),
+        ({"networks": {"a\nb": TINY}}, "labels no network"),
+        ({"networks": {"a\0": TINY}}, "labels no network"),
         ({"name": "a/b"}, "name='a/b' is not valid"),
         ({"claims": [{"id": "x"}]}, "has no says"),
     ],
@@ -120,6 +139,37 @@ def test_the_example_is_an_experiment_and_overwrites_nothing(tmp_path: Path) -> 
         write_example("mine", tmp_path)
     with pytest.raises(UserError, match="comes with Residua"):
         write_example("norm", tmp_path)
+    with pytest.raises(UserError, match="folder of all trials"):
+        write_example("trials", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["123", "yes", "1e4", "null", "ours.yml"])
+def test_an_example_may_be_called_whatever_a_folder_may(tmp_path: Path, name: str) -> None:
+    path = write_example(name, tmp_path)
+    assert path.name == (name if name == "ours.yml" else f"{name}.yaml")
+    assert named(path).name == path.stem
+
+
+@pytest.mark.parametrize("name", ["a b", "", "{x}", "a: b"])
+def test_an_example_of_no_name_is_not_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="is not valid: use letters"):
+        write_example(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_experiment_takes_no_others_folder(tmp_path: Path) -> None:
+    path = tmp_path / "norm.yaml"
+    write_config(path, {"title": "Mine", "networks": {"a": TINY}, "scales": {"quick": {}}})
+    with pytest.raises(UserError, match="'norm' comes with Residua: give your experiment another name"):
+        named(path)
+    assert named(named("norm")).name == "norm"
+    with pytest.raises(UserError, match="'trials' is the folder of all trials"):
+        named(experiment(name="trials"))
+
+
+def test_augmentation_is_part_of_a_recipe() -> None:
+    made = experiment(recipe={"augmentation.flip": "none", "augmentation": "cifar-fast"})
+    assert made.scale("quick").changes["augmentation.flip"] == "none"
 
 
 def test_an_unknown_name_fails_with_the_nearest(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from lab.inside import (
     tiny_vgg,
 )
 from residua import Network
-from residua.lab.inside.gradients import gradients, predicted_norms
+from residua.lab.inside.gradients import gradient_norms, gradients, predicted_norms
 from residua.lab.inside.passes import kept_pass
+from residua.nets.modules import Subsample
 
 
 def loss_of(logits: Tensor) -> Tensor:
@@ -57,6 +58,7 @@ def test_norms_are_means_of_the_samples_own() -> None:
     norms = [each.flatten(1).norm(dim=1).mean().item() for each in gradients_by_torch(network)]
     assert [unit.norm for unit in found.units] == pytest.approx(norms[:-1], rel=1e-12)
     assert found.end == pytest.approx(norms[-1], rel=1e-12)
+    assert gradient_norms(network, PIXELS, LABELS) == [*(unit.norm for unit in found.units), found.end]
     halves = [gradients(network, PIXELS[half], LABELS[half]).end for half in (slice(6), slice(6, 12))]
     assert found.end == pytest.approx(sum(halves) / 2, rel=1e-12)
 
@@ -123,14 +125,11 @@ def test_a_linear_network_of_known_weights(fields: dict[str, Any], scale: float,
 
 def test_a_bracket_near_zero_is_counted() -> None:
     network = linear([-0.5, -0.95], order="relu_only_preactivation")
-    shares = [unit.terms.near_zero for unit in gradients(network, POSITIVE, TWO).units if unit.terms]
-    assert shares == [1.0, 1.0]
-    assert [u.terms.near_zero for u in gradients(network, POSITIVE, TWO, near=0.03).units if u.terms] == [
-        1,
-        0,
-    ]
+    assert [unit.near_zero for unit in gradients(network, POSITIVE, TWO).units] == [1.0, 1.0]
+    assert [unit.near_zero for unit in gradients(network, POSITIVE, TWO, near=0.03).units] == [1, 0]
+    assert [unit.least for unit in gradients(network, POSITIVE, TWO).units] == pytest.approx([0.025, 0.05])
     mild = linear([0.5, -0.5], order="relu_only_preactivation")
-    assert [u.terms.near_zero for u in gradients(mild, POSITIVE, TWO).units if u.terms] == [0.0, 0.0]
+    assert [unit.near_zero for unit in gradients(mild, POSITIVE, TWO).units] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("name", ["exclusive gating", "shortcut-only gating"])
@@ -154,20 +153,43 @@ def test_a_gate_is_a_constant_and_its_lambda_the_mean(name: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "factors"),
     [
-        ({}, [1.0, 1.0, None]),
+        ({"projection": "A"}, [1.0, 1.0, 1.0]),
+        ({"projection": "B"}, [1.0, 1.0, None]),
         ({"projection": "C"}, [None, None, None]),
         ({"shortcut": "convolution"}, [None, None, None]),
+        ({"shortcut": "scaling", "projection": "A"}, [0.5, 0.5, 0.5]),
         ({"shortcut": "scaling", "projection": "B"}, [0.5, 0.5, None]),
         (PLAIN, [None, None, None]),
     ],
 )
-def test_projections_and_shapes_that_change_begin_a_new_span(
+def test_a_projection_begins_a_new_span_and_a_part_of_x_does_not(
     fields: dict[str, Any], factors: list[float | None]
 ) -> None:
     found = gradients(tiny(fields), PIXELS, LABELS)
     assert [unit.factor for unit in found.units] == factors
     assert [unit.terms is None for unit in found.units] == [factor is None for factor in factors]
-    assert all(unit.terms.until == "layer1.1" for unit in found.units if unit.terms)
+    until = "layer1.1" if None in factors else "layer2.0"
+    assert all(unit.terms.until == until for unit in found.units if unit.terms)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+@pytest.mark.parametrize("order", ["relu_before_addition", "original"])
+def test_what_is_predicted_across_a_change_of_shape_is_what_was_passed_on(order: str, scale: float) -> None:
+    """S passes every other position of the first channels on: the direct term is lambda^n S'dE/dx_L."""
+    fields = {"shortcut": "scaling", "shortcut_scale": scale, "residual_scale": 1.0, "order": order}
+    network = tiny(fields, projection="A")
+    units = gradients(network, PIXELS, LABELS).units
+    last = gradients_by_torch(network)[3]
+    (shortcut,) = (module for module in network.modules() if isinstance(module, Subsample))
+    taken = last[:, shortcut.front : last.shape[1] - shortcut.back]
+    for place, unit in enumerate(units):
+        assert unit.terms is not None
+        assert unit.terms.end == pytest.approx(mean_norm(last), rel=1e-12)
+        assert unit.terms.product == pytest.approx(scale ** (3 - place), rel=1e-12)
+        assert unit.terms.predicted == pytest.approx(scale ** (3 - place) * mean_norm(taken), rel=1e-10)
+        assert unit.terms.exact is (order != "original")
+        if unit.terms.exact:
+            assert unit.terms.direct == pytest.approx(unit.terms.predicted, rel=1e-10)
 
 
 def test_a_vggs_gradients_are_pytorchs() -> None:

@@ -13,6 +13,7 @@ from residua.lab.reporting.keeping import write_pages
 pytestmark = pytest.mark.skipif(browser() is None, reason="Chromium is not installed: no page is looked at")
 
 EVIL = "<script>document.title='owned'</script> $x$ \u202enihton & 'cow'"
+LABEL = EVIL.replace("\u202e", "")  # what cannot be seen labels no network
 LONG = "noblanks" * 12
 WIDTHS = (360, 768, 1280)
 
@@ -21,7 +22,7 @@ WIDTHS = (360, 768, 1280)
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     lab = tmp_path_factory.mktemp("seen")
     claims = [
-        {"id": "order", "says": EVIL, "source": LONG, "less": EVIL, "than": "b", "elsewhere": LONG},
+        {"id": "order", "says": EVIL, "source": LONG, "less": LABEL, "than": "b", "elsewhere": LONG},
         {"id": "number", "says": "A number.", "of": "b", "number": "6.61"},
         {
             "id": "bound",
@@ -31,9 +32,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "below": 9.0,
             "everywhere": True,
         },
-        {"id": "absent", "says": "Of nobody.", "of": "c", "number": "1.0"},
     ]
-    networks = {EVIL: TINY, "b": {**TINY, "shortcut": "scaling"}}
+    networks = {LABEL: TINY, "b": {**TINY, "shortcut": "scaling"}}
     full = experiment(title=EVIL, networks=networks, claims=claims, measurements=MEASUREMENTS)
     write_lab(lab, full, without=[("b", 1)])
     write_lab(lab, "tables")

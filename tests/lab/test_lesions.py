@@ -24,7 +24,19 @@ from lab.inside import (
     tiny_vgg,
 )
 from residua import Network, UserError, Vgg
-from residua.lab.inside.lesions import at_random, each, kendall_tau, swappable, swaps, usual_counts
+from residua.lab.inside.lesions import (
+    Drawn,
+    Lesion,
+    RandomLesions,
+    at_random,
+    each,
+    kendall_tau,
+    removable,
+    swappable,
+    swaps,
+    usual_counts,
+)
+from residua.lab.inside.parts import InapplicableError
 
 
 @torch.no_grad()
@@ -51,13 +63,16 @@ def test_each_unit_is_left_out_as_skipping_does(fields: dict[str, Any]) -> None:
             wrong = sum(int((network(x).argmax(1) != y).sum()) for x, y in batches)
         assert unit.error == 100 * wrong / 12
     assert any(unit.error for unit in found.units)
+    assert [100 * found.missed[u.name].sum() / 12 for u in found.units] == [u.error for u in found.units]
+    assert not found.missed[""].any() and "missed" not in found.as_json()
 
 
 def test_a_plain_unit_that_changes_the_shape_stays() -> None:
     found = each(tiny(PLAIN), BATCHES)
     assert [unit.error is None for unit in found.units] == [False, False, True]
-    with pytest.raises(UserError, match="nothing can be left out"):
+    with pytest.raises(InapplicableError, match="nothing can be left out"):
         each(tiny(PLAIN, units=(1, 1), stem_width=2), BATCHES)
+    assert (removable(tiny(PLAIN)), removable(tiny()), removable(tiny_vgg())) == (2, 3, 3)
 
 
 def test_a_vggs_convolution_goes_with_its_norm_and_its_relu() -> None:
@@ -110,6 +125,19 @@ def test_units_left_out_at_random() -> None:
     assert found.error == 0.0 and found.rows[2].median == found.rows[2].trials[0].error
     low, middle, high = found.rows[1].quartiles
     assert low <= middle <= high
+
+
+def drawn(*rows: tuple[int, list[float]]) -> RandomLesions:
+    """Random lesions of so many units, with these errors; the whole network's is 10."""
+    found = (Drawn(count, tuple(Lesion(("a",) * count, error) for error in errors)) for count, errors in rows)
+    return RandomLesions(10, 10.0, 0, tuple(found))
+
+
+def test_an_error_that_rises_smoothly_is_told_from_one_that_jumps() -> None:
+    assert drawn((1, [20, 30]), (2, [40, 50]), (3, [60, 70])).rise == 1.0
+    assert drawn((1, [9, 8]), (2, [7])).rise == -1.0
+    assert drawn((1, [90, 90]), (2, [90, 90]), (3, [90])).rise == pytest.approx(5 / 13)
+    assert drawn((1, [10]), (2, [10])).rise == 0.0
 
 
 def test_pairs_swapped_at_random() -> None:

@@ -25,6 +25,7 @@ from lab.inside import (
 )
 from residua import UserError
 from residua.lab.inside.choosing import sequences, subsets
+from residua.lab.inside.parts import InapplicableError
 from residua.lab.inside.passes import kept_pass
 from residua.lab.inside.paths import path_gradients, paths, shortest_range
 
@@ -88,6 +89,13 @@ def test_a_linear_networks_paths_carry_the_product_of_their_weights(fields: dict
     assert found.effective_share == sum(each.paths for each in found.lengths[low : high + 1]) / 16
 
 
+@pytest.mark.parametrize("weight", [0.25, 1.0, 3.0])
+def test_the_decay_is_the_factor_of_each_further_residual(weight: float) -> None:
+    found = paths(linear([weight] * 5, order="relu_only_preactivation"), POSITIVE, TWO)
+    assert found.decay == pytest.approx(weight, rel=1e-9)
+    assert found.as_json()["decay"] == found.decay
+
+
 def test_samples_are_a_function_of_the_seed() -> None:
     network = tiny(units=(4, 4))
     first, again, other = (paths(network, PIXELS, LABELS, draws=3, seed=seed) for seed in (0, 0, 1))
@@ -127,7 +135,7 @@ def test_the_shortest_range_is_the_shortest(values: list[float], wanted: float) 
 
 def test_a_network_without_shortcuts_has_one_path() -> None:
     for network in (tiny(PLAIN), tiny_vgg()):
-        with pytest.raises(UserError, match="no shortcuts"):
+        with pytest.raises(InapplicableError, match="no shortcuts"):
             paths(network, PIXELS, LABELS)
     with pytest.raises(UserError, match="draws=0"):
         paths(tiny(), PIXELS, LABELS, draws=0)
@@ -135,7 +143,8 @@ def test_a_network_without_shortcuts_has_one_path() -> None:
 
 def test_a_network_that_is_certain_has_no_gradient() -> None:
     network = linear([0.5])
-    with torch.no_grad():
-        network.fc.weight[:] = 0.0
-    with pytest.raises(UserError, match="no gradient comes"):
-        paths(network, POSITIVE, TWO)
+    for value in (0.0, float("nan")):
+        with torch.no_grad():
+            network.fc.weight[:] = value
+        with pytest.raises(InapplicableError, match="no gradient comes"):
+            paths(network, POSITIVE, TWO)

@@ -1,7 +1,10 @@
 import csv
+import gzip
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -9,21 +12,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
 import residua
 from lab.sweeping import TINY, experiment, packed_digits
+from residua.cli import app
+from residua.data.sources.digits import open_digits
 from residua.errors import UserError
 from residua.files import claimed
-from residua.lab import carrying, sweep
+from residua.lab import carrying, sweep, worker
 from residua.lab.catalogue import NAMES
 from residua.lab.catalogue import experiment as named
 from residua.lab.course import Course
-from residua.lab.experiment import Experiment
-from residua.lab.results import RESULTS, TABLE, Results, read_results
+from residua.lab.experiment import MEASUREMENTS, Experiment
+from residua.lab.measurements import applies
+from residua.lab.results import RESULTS, TABLE, Results, Row, read_results
 from residua.lab.running import run_experiment, run_experiments
 from residua.lab.sweep import Onlooker
 from residua.lab.trials import Trial, trials
+from residua.lab.workers import Task
 from residua.training.loop import StoppedError
 
 
@@ -104,7 +114,7 @@ def begun(lab: Path) -> int:
 
 
 def until(condition: Any, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not condition():
         assert process.poll() is None, "it ended first"
         assert time.monotonic() < end
@@ -116,6 +126,35 @@ def test_processes_of_their_own_come_to_the_same_bytes(tmp_path: Path, digits: s
     run(tmp_path, digits, jobs=2, onlooker=heard)
     assert len(heard.names) == 4
     assert written(tmp_path) == written(whole)
+
+
+def test_a_worker_that_is_killed_is_a_failure_with_its_reason(tmp_path: Path, digits: str) -> None:
+    class Killing(Heard):
+        def moved(self, course: Course) -> None:  # noqa: ARG002 - as an onlooker has it
+            for lock in (tmp_path / "trials").glob(".*.lock"):
+                if not self.names and not killed:
+                    killed.append(lock.name)
+                    os.kill(int(lock.read_text()), signal.SIGKILL)
+
+    killed: list[str] = []
+    found = run(tmp_path, digits, jobs=2, onlooker=Killing())
+    (failed,) = [row for row in found.rows if row.state != "finished"]
+    assert failed.state == "failed" and failed.trial in killed[0]
+    assert "its process was ended by SIGKILL" in (failed.reason or "")
+    assert run(tmp_path, digits).complete
+
+
+def test_a_worker_to_which_nobody_listens_goes_on_until_it_is_asked_to_stop(
+    tmp_path: Path, digits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, trial = trials(experiment(), "quick", pictures(digits), 1)[0]
+
+    def broken(_: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(worker, "_say", broken)
+    task = Task(trial, trial.folder(tmp_path), digits, (), "cpu")
+    assert worker._answer(task.as_json()) == {"ended": "well"}
 
 
 def test_a_worker_saves_and_ends_when_nobody_listens(tmp_path: Path, digits: str) -> None:
@@ -150,25 +189,160 @@ def alive(process: int) -> bool:
     return not status.exists() or " Z " not in status.read_text()  # nobody may have asked how it ended
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("out of memory\nand more"), "out of memory"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (MemoryError(), "MemoryError"),
+        (KeyError("step"), "KeyError: 'step'"),
+    ],
+)
 def test_a_trial_that_fails_is_named_and_the_others_go_on(
-    tmp_path: Path, digits: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, digits: str, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
     real = residua.train
 
     def train(*given: Any, **asked: Any) -> Any:
         if asked["spec"]["shortcut"] == "scaling":
-            raise RuntimeError("out of memory\nand more")
+            raise error
         return real(*given, **asked)
 
     monkeypatch.setattr(carrying, "train", train)
     found = run(tmp_path, digits)
     assert [(row.label, row.state, row.reason) for row in found.rows[:2]] == [
         ("a", "finished", None),
-        ("b", "failed", "out of memory"),
+        ("b", "failed", reason),
     ]
     assert found.verdicts()[0].word == "not judged"
     monkeypatch.undo()
     assert run(tmp_path, digits).complete  # a failed one is tried again
+
+
+def test_a_damaged_measurement_is_taken_again(tmp_path: Path, digits: str, whole: Path) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    damaged = sorted(tmp_path.glob("trials/*/measured/error.json"))[0]
+    damaged.write_text("{")
+    heard = Heard()
+    assert run(tmp_path, digits, onlooker=heard).complete
+    assert heard.names == [damaged.parent.parent.name]
+    assert written(tmp_path) == written(whole)
+
+
+class Stopping(Heard):
+    """Ends a sweep within a training."""
+
+    def moved(self, course: Course) -> None:
+        if course.share > 0:
+            raise KeyboardInterrupt
+
+
+def test_a_training_goes_on_with_pictures_that_were_moved(tmp_path: Path, digits: str, whole: Path) -> None:
+    lab, there = tmp_path / "lab", tmp_path / "there.safetensors"
+    shutil.copy(digits, there)
+    with pytest.raises(KeyboardInterrupt):
+        run(lab, str(there), onlooker=Stopping())
+    assert begun(lab) == 1
+    there.unlink()
+    run(lab, digits, device="cpu")
+    assert written(lab) == written(whole)
+
+
+def test_pictures_that_change_meanwhile_are_noticed(tmp_path: Path) -> None:
+    data, lab = tmp_path / "data", tmp_path / "lab"
+    write_folder(data)
+
+    class Changing(Heard):
+        def ended(self, course: Course, trial: Trial, reason: str | None) -> None:
+            super().ended(course, trial, reason)
+            picture = min(data.rglob("*.png"))
+            picture.write_bytes(max(data.rglob("*.png")).read_bytes())
+
+    made = experiment(scales={"quick": {"epochs": 1, "changes": {"batch": 8}}})
+    found = run_experiment(made, data=data, out=lab, seeds=1, jobs=1, report=False, onlooker=Changing())
+    assert [row.state for row in found.rows] == ["finished", "failed"]
+    assert "changed while the sweep was at work" in (found.rows[1].reason or "")
+    after = run_experiment(made, data=data, out=lab, seeds=1, jobs=1, report=False)
+    assert after.complete and after.rows[0].trial != found.rows[0].trial
+
+
+def write_folder(folder: Path) -> None:
+    """Some digits as class folders."""
+    digits = open_digits()
+    for label in (0, 1):
+        (folder / str(label)).mkdir(parents=True)
+        for place in np.flatnonzero(digits.labels == label)[:30].tolist():
+            Image.fromarray(digits.pictures.read(place)).save(folder / str(label) / f"{place:04}.png")
+
+
+def test_earlier_results_are_not_replaced_in_silence(tmp_path: Path, digits: str, whole: Path) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+
+    class Listening(Heard):
+        def say(self, sentence: str) -> None:
+            said.append(sentence)
+
+    said: list[str] = []
+    run(tmp_path, digits, onlooker=Listening())
+    assert said == []
+    run_experiment(experiment(), data=digits, out=tmp_path, seeds=1, report=False, onlooker=Listening())
+    assert len(said) == 1 and "has results of 2 trainings that are not of this run" in said[0]
+
+
+def test_who_made_a_trial_stays_known(tmp_path: Path, digits: str, whole: Path) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("made.json")}
+    assert len(before) == 4 + 1
+    run(tmp_path, digits, command=["another"])
+    assert {path: path.read_bytes() for path in tmp_path.rglob("made.json")} == before
+    made = json.loads(sorted(tmp_path.glob("trials/*/made.json"))[0].read_text())
+    assert made["environment"]["residua"] == residua.__version__ and made["environment"]["libraries"]["torch"]
+    assert made["device"] == "cpu" and made["seconds"] > 0
+
+
+def test_trials_that_were_kept_are_not_run_again(tmp_path: Path, digits: str) -> None:
+    made = experiment(measurements=MEASUREMENTS)
+    first, second, docs = tmp_path / "first", tmp_path / "second", tmp_path / "docs"
+    one = run(first, digits, made, report=True)
+    assert CliRunner().invoke(app, ["lab", "report", "--out", str(first), "--into", str(docs)]).exit_code == 0
+    kept = sorted((docs / "trials").iterdir())
+    assert len(kept) == 4 and max(path.stat().st_size for path in kept) < 20_000
+    heard = Heard()
+    other = run(second, digits, made, report=True, kept=docs, onlooker=heard)
+    assert (heard.names, heard.finished) == ([], 4)
+    assert written(second) == written(first)
+    assert [each.as_json() for each in other.verdicts()] == [each.as_json() for each in one.verdicts()]
+    for path in (first / "mine" / "quick").glob("*.csv"):
+        assert (second / "mine" / "quick" / path.name).read_bytes() == path.read_bytes()
+    pages = [lab / "mine" / "quick" / "report.html" for lab in (first, second)]
+    one_page, other_page = (
+        re.sub(r"<pre>.*?</pre>", "", page.read_text(), flags=re.DOTALL) for page in pages
+    )
+    assert one_page == other_page
+    before = kept[0].read_bytes()
+    kept[0].write_bytes(before[:50])
+    with pytest.raises(UserError, match="cannot be read"):
+        run(tmp_path / "third", digits, made, kept=docs)
+    kept[0].write_bytes(gzip.compress(b" " * 20_000_000))
+    with pytest.raises(UserError, match="more than 16,000,000 bytes"):
+        run(tmp_path / "third", digits, made, kept=docs)
+    kept[0].unlink()
+    third = Heard()
+    run(tmp_path / "third", digits, made, kept=docs, onlooker=third)
+    assert third.names == [kept[0].name.removesuffix(".json.gz")]
+    assert kept[0].exists() and written(tmp_path / "third") == written(first)
+
+
+def test_a_kept_trial_of_which_more_is_wanted_is_run(tmp_path: Path, digits: str, whole: Path) -> None:
+    docs = tmp_path / "docs"
+    shutil.copytree(whole, tmp_path / "first")
+    run(tmp_path / "first", digits, kept=docs)
+    heard = Heard()
+    found = run(
+        tmp_path / "second", digits, experiment(measurements=["responses"]), kept=docs, onlooker=heard
+    )
+    assert len(heard.names) == 4 and found.complete
+    assert run(tmp_path / "third", digits, experiment(measurements=["responses"]), kept=docs).complete
 
 
 def test_a_training_that_cannot_be_trained_has_a_result(tmp_path: Path, digits: str) -> None:
@@ -240,7 +414,7 @@ def test_seeds_differ_in_the_network_and_not_in_what_is_held_out(whole: Path) ->
     assert len(splits) == 1
     seeds = {json.loads(path.read_text())["seed"] for path in whole.glob("trials/*/trial.json")}
     assert seeds == {0, 1}
-    errors = {path.read_text() for path in whole.glob("trials/*/measured/through_training.json")}
+    errors = {path.read_text() for path in whole.glob("trials/*/measured/through_training.jsonl")}
     assert len(errors) == 4
 
 
@@ -286,25 +460,50 @@ def test_a_scale_without_data_needs_some(tmp_path: Path) -> None:
 
 
 def test_every_experiment_runs_at_a_smaller_scale_than_quick(tmp_path: Path, digits: str) -> None:
-    """One seed, one pass, few layers: that everything fits together, not what comes of it."""
+    """One seed, one pass, few layers: that everything fits together; of one seed no order is decided."""
     made = [smaller(named(name)) for name in NAMES]
     found = run_experiments(made, data=digits, out=tmp_path, seeds=1, jobs=1, report=False)
     assert all(each.complete for each in found)
     for each in found:
-        judged = {verdict.word for verdict in each.verdicts()}
-        assert judged <= {"holds", "not decided", "not judged"}
+        specs = {member.label: member.spec for member in each.members}
         for row in each.rows:
             assert {"error", "train_error"} <= row.values.keys()
             for name in each.experiment.measurements:
-                assert each.measured(row, name) or name in ("paths", "statistics")
+                measured = each.measured(row, name)
+                assert bool(measured) == applies(name, specs[row.label])
+                assert not measured or measured["summary"].keys() == own(row, name)
             assert len(each.passes(row)) == len(each.gradients_through_training(row)) == 1
     assert all(verdict.word == "holds" for verdict in found[0].verdicts())
+
+
+def own(row: Row, measurement: str) -> set[str]:
+    return {name.partition(".")[2] for name in row.values if name.startswith(f"{measurement}.")}
+
+
+def test_verdicts_are_about_the_networks_that_they_name(tmp_path: Path, digits: str) -> None:
+    claims = [
+        {"id": "order", "says": "a is better.", "less": "a", "than": "b"},
+        {"id": "turned", "says": "b is better.", "less": "b", "than": "a"},
+        {"id": "low", "says": "a is low.", "of": "a", "below": 1000, "everywhere": True},
+        {"id": "high", "says": "b is high.", "of": "b", "above": 1000, "everywhere": True},
+    ]
+    networks = {"a": TINY, "b": {**TINY, "recipe": {"learning_rate": 1e-6}}}  # which learns nothing
+    quick = {"epochs": 3, "changes": {"batch": 8}}
+    found = run(tmp_path, digits, experiment(networks=networks, scales={"quick": quick}, claims=claims))
+    errors = {label: [row.values["error"] for row in found.rows if row.label == label] for label in "ab"}
+    assert max(errors["a"]) < min(errors["b"])
+    order, turned, low, high = found.verdicts()
+    assert order.measured == pytest.approx(np.mean(errors["b"]) - np.mean(errors["a"]))
+    assert turned.measured == pytest.approx(-(order.measured or 0))
+    assert (order.n, low.measured) == (2, np.median(errors["a"]))
+    assert (low.word, high.word) == ("holds", "does not hold")
 
 
 def smaller(made: Experiment) -> Experiment:
     quick = made.scales.get("quick", {})
     depths = {
-        name: {"depth": [8, 14] if len(values) > 1 else 8, "basic": 8, "bottleneck": 11}[name]
+        name: {"depth": [8, 14] if len(values) > 1 else 8, "basic": 8, "bottleneck": 11, "plain": 8}[name]
         for name, values in made.scale("quick").depths.items()
     }
-    return replace(made, scales={"quick": {**quick, "epochs": 1, "depths": depths}})
+    scales = {**made.scales, "quick": {**quick, "epochs": 1, "depths": depths}}
+    return replace(made, name=f"{made.name}-smaller", scales=scales)

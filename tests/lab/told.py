@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from residua.lab.bypicture import packed
 from residua.lab.catalogue import experiment as named
 from residua.lab.experiment import Experiment
-from residua.lab.measurements import applies, write_json
-from residua.lab.results import MADE, Results, gather
+from residua.lab.makers import MADE
+from residua.lab.measurements import applies, write_json, write_measured
+from residua.lab.notes import note
+from residua.lab.results import Results, gather
 from residua.lab.trials import Trial, trials
 
 HELD_OUT, UNITS, PASSES = 40, 3, 3
-MADE_BY = {
+MADE_BY: dict[str, Any] = {
     "command": ["residua", "lab", "run", "it's", "<b>"],
     "environment": {
         "residua": "0.1.0",
@@ -27,7 +30,7 @@ MADE_BY = {
         "processors": 2,
         "gpus": [],
     },
-    "began": "2026-01-02T03:04:05+00:00",
+    "device": "cpu",
     "seconds": 7.0,
 }
 
@@ -53,6 +56,8 @@ def write_trial(run: Path, trial: Trial, measurements: Sequence[str], place: int
     draws = np.random.default_rng(place)
     wrong = draws.random(HELD_OUT) < 0.1 + 0.02 * (place % 10)
     error = 100 * float(wrong.mean())
+    write_json(run / "trial.json", trial.as_json())
+    write_json(run / MADE, MADE_BY)
     write_json(run / "summary.json", {"epochs": PASSES, "skipped": 2 * (place == 1)})
     lines = [
         {
@@ -65,17 +70,18 @@ def write_trial(run: Path, trial: Trial, measurements: Sequence[str], place: int
         for each in range(1, PASSES + 1)
     ]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    bits = np.packbits(wrong).tobytes().hex()
     found: dict[str, Mapping[str, Any]] = {
         "error": {
             "summary": {"error": error, "train_error": error / 2},
-            "detail": {"held_out": HELD_OUT, "wrong": bits},
+            "detail": {"held_out": HELD_OUT},
+            "by_picture": {"error": packed(wrong)},
         },
-        "through_training": {"passes": [{"epoch": each, "ratio": each / 2} for each in range(1, PASSES + 1)]},
     }
     found |= {name: MEASURED[name](draws) for name in measurements if applies(name, trial.spec)}
     for name, values in found.items():
-        write_json(run / "measured" / f"{name}.json", values)
+        write_measured(run, name, dict(values))
+    for each in range(1, PASSES + 1):
+        note(run, each, [each / 2, 1.0])
 
 
 def _responses(draws: np.random.Generator) -> dict[str, Any]:
@@ -94,16 +100,19 @@ def _responses(draws: np.random.Generator) -> dict[str, Any]:
 def _gradients(draws: np.random.Generator) -> dict[str, Any]:
     terms = {
         "until": "unit2",
+        "end": 0.3,
         "product": 0.5,
+        "predicted": 0.15,
         "direct": 0.1,
         "through": 0.2,
-        "near_zero": 0.0,
         "exact": False,
     }
     units: list[dict[str, Any]] = [
         {
             "name": f"unit{n}",
             "norm": 0.1 + draws.random(),
+            "near_zero": 0.0,
+            "least": 0.2,
             "factor": 1.0,
             "terms": terms if n else None,
             "breaks": [],
@@ -128,7 +137,16 @@ def _lesions(draws: np.random.Generator) -> dict[str, Any]:
         for n in (1, 2)
     ]
     random = {"samples": 8, "error": 10.0, "seed": 0, "rows": rows}
-    summary = {"all_removed": 80.0, "one_removed": 5.0, "worst_removed": 9.0, "dotted_removed": 30.0}
+    names = (
+        "all_removed",
+        "one_removed",
+        "worst_removed",
+        "one_lost",
+        "dotted_removed",
+        "dotted_more",
+        "rise",
+    )
+    summary = {name: 90 * draws.random() for name in names}
     return {"summary": summary, "detail": {"each": each, "at_random": random, "swaps": random}}
 
 

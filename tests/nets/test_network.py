@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import residua
+from residua.nets.modules import averaged
 from residua.nets.zoo import NAMES
 
 FAMILY: list[tuple[str, dict[str, Any]]] = [
@@ -310,3 +311,9 @@ def test_stochastic_depth_grows_linearly_and_keeps_the_mean() -> None:
     assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.5])
     assert dropped.mean().item() == pytest.approx(1, abs=0.05)
     assert torch.equal(drop.eval()(torch.ones(3, 1, 1, 1)), torch.ones(3, 1, 1, 1))
+
+
+@pytest.mark.parametrize("extent", [(7, 7), (1, 1), (3, 10), (16, 9)])
+def test_an_adaptive_average_by_matrices_is_pytorchs(extent: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *extent)
+    torch.testing.assert_close(averaged(x, 7), torch.nn.functional.adaptive_avg_pool2d(x, 7))

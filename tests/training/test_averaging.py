@@ -1,5 +1,7 @@
 """The moving average of a network."""
 
+import copy
+
 import pytest
 import torch
 
@@ -12,31 +14,55 @@ def network() -> Network | Vgg:
     return residua.create("cifar_resnet20", units=(1, 1, 1), widths=(4, 4, 4), stem_width=4, num_classes=3)
 
 
-def move(one: Network | Vgg, step: int) -> None:
+def move(one: Network | Vgg, step: int, size: float = 1.0) -> None:
     """Change all of a network's tensors, as a step of training does."""
     draw = torch.Generator().manual_seed(step)
     with torch.no_grad():
         for tensor in one.state_dict().values():
             if tensor.is_floating_point():
-                tensor += torch.randn(tensor.shape, generator=draw)
+                tensor += size * torch.randn(tensor.shape, generator=draw)
             else:
                 tensor += 1
 
 
-def test_it_is_the_moving_average_of_weights_and_statistics() -> None:
+def distance(one: Network | Vgg, other: Network | Vgg, part: str) -> float:
+    """How far apart two networks are in the tensors whose names hold a word."""
+    pairs = [(each, other.state_dict()[name]) for name, each in one.state_dict().items() if part in name]
+    return float(torch.cat([(each - its).flatten() for each, its in pairs]).norm())
+
+
+@pytest.mark.parametrize("part", ["weight", "running_mean", "running_var"])
+def test_it_lies_in_the_middle_of_where_a_network_wanders(part: str) -> None:
+    middle = network()
+    long, short = Average(middle, 0.99), Average(middle, 0.5)
+    for step in range(100):
+        one = copy.deepcopy(middle)
+        move(one, step)
+        for each in (long, short):
+            each.update(one, 1000 + step)
+    far, near, nearer = (distance(each, middle, part) for each in (one, short.network, long.network))
+    assert nearer < near / 3 < near < far
+
+
+def test_it_follows_a_network_that_goes_on() -> None:
     one = network()
     average = Average(one, 0.5)
-    expected = {name: tensor.clone() for name, tensor in one.state_dict().items()}
+    start = copy.deepcopy(one)
     for step in range(20):
+        move(one, 7)  # always the same way
+        average.update(one, 1000 + step)
+    behind, gone = distance(average.network, one, "weight"), distance(start, one, "weight")
+    assert 0 < behind < gone / 10  # by about one step of twenty
+
+
+def test_what_is_counted_is_that_of_the_network() -> None:
+    one = network()
+    average = Average(one, 0.9)
+    for step in range(3):
         move(one, step)
-        average.update(one, step)
-        share = min(0.5, (1 + step) / (10 + step))
-        for name, tensor in one.state_dict().items():
-            counts = not tensor.is_floating_point()
-            expected[name] = tensor.clone() if counts else share * expected[name] + (1 - share) * tensor
-    assert any("running_var" in name for name in expected)
-    for name, tensor in average.network.state_dict().items():
-        torch.testing.assert_close(tensor, expected[name], msg=name)
+        average.update(one, 1000 + step)
+    counts = [name for name, tensor in one.state_dict().items() if not tensor.is_floating_point()]
+    assert counts and all(int(average.network.state_dict()[name]) == 3 for name in counts)
 
 
 @pytest.mark.parametrize("step", [0, 10_000])

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import residua
+from residua.data.augmentation import augmentation
 from residua.data.sources.digits import open_digits
 from residua.data.splitting import split
 from residua.errors import UserError
@@ -30,12 +32,24 @@ def settled(pictures: Pictures = DIGITS, **given: Any) -> Settings:
 def test_small_gray_pictures() -> None:
     settings = settled()
     assert settings.spec == residua.spec("cifar_resnet20", in_channels=1, input_size=8)
-    assert (settings.recipe.name, settings.recipe.augmentation.flip) == ("fast", "none")
+    assert settings.recipe.name == "fast"
     rule = settings.preprocessing
     assert (rule.size, rule.resize, rule.channels) == (8, 8, "gray")
     pixels = np.stack([DATA.read(place, "gray") for place in DATA.places("train")]) / 255
     assert rule.mean[0] == pytest.approx(pixels.mean(), abs=0.02)
     assert rule.std[0] == pytest.approx(pixels.std(), abs=0.02)
+
+
+@pytest.mark.parametrize("named", [{}, {"recipe": "fast"}])
+def test_a_recipes_augmentation_is_its_own_fitted_to_the_pictures(named: dict[str, Any]) -> None:
+    own = augmentation("cifar-fast")
+    colourful = Pictures(DATA, side=32, gray=False)
+    assert settled(colourful, **named).recipe.augmentation == own
+    assert settled(replace(colourful, gray=True), **named).recipe.augmentation == own.edit(flip="none")
+    assert settled(**named).recipe.augmentation == own.edit(flip="none", crop_padding=1)
+    asked: dict[str, Any] = {"augmentation.flip": "random", "augmentation.crop_padding": 3}
+    assert settled(**named, **asked).recipe.augmentation == own.edit(flip="random", crop_padding=3)
+    assert settled(replace(PHOTOS, gray=True), **named).recipe.augmentation.flip == "none"
 
 
 def test_photos() -> None:
@@ -50,9 +64,13 @@ def test_photos() -> None:
 def test_few_pictures_get_small_batches_and_many_passes() -> None:
     settings = settled(limit=100)
     assert settings.recipe.batch == 8 and settings.epoch_steps == 12
+    sgd = settled(limit=100, optimizer="sgd").recipe
+    assert sgd.learning_rate == settled(optimizer="sgd").recipe.learning_rate * 8 / 128
+    assert settled(limit=100, learning_rate=0.3).recipe.learning_rate == 0.3
     assert settings.steps >= LEAST_STEPS
     assert settled(limit=100, epochs=3).steps == 36
     assert settled(limit=100, batch=50).epoch_steps == 2
+    assert settled(limit=100, accumulate=16).recipe.batch == 16
     with pytest.raises(UserError, match="100 training pictures, fewer than a batch of 101"):
         settled(limit=100, batch=101)
 
@@ -89,6 +107,30 @@ def test_a_runs_own_config_repeats_it() -> None:
     assert choose(wanted(None, settings.to_dict()), DIGITS) == settings
 
 
+def test_steps_are_a_length_too() -> None:
+    for given in ({"steps": "30"}, {"recipe": {"name": "fast", "steps": 30}}):
+        settings = settled(**given)
+        assert (settings.steps, settings.recipe.steps, settings.recipe.epochs) == (30, 30, None)
+
+
+def test_the_length_of_a_later_source_is_the_length() -> None:
+    config = settled(epochs=3).to_dict()
+    assert choose(wanted(None, config, {"steps": 7}), DIGITS).steps == 7
+    asked = wanted(None, config, {"time": 2})
+    assert (asked.time, asked.epochs) == (2, None)
+    counted = settled(steps=30).to_dict()
+    assert choose(wanted(None, counted), DIGITS).steps == 30
+    assert choose(wanted(None, counted, {"epochs": 2}), DIGITS).recipe.epochs == 2
+
+
+def test_nothing_random_is_frozen() -> None:
+    with pytest.raises(
+        UserError, match=r"freeze=1 in the recipe finetune .* are none \(.*scratch\): name some"
+    ):
+        choose(wanted("digits", {"recipe": "finetune"}), DIGITS, Beginning("none: learned from scratch"))
+    assert settled(recipe="finetune", freeze=0).recipe.name == "finetune"
+
+
 def test_a_later_source_goes_before_an_earlier() -> None:
     asked = wanted("b", {"data": "a", "epochs": 3, "seed": 1, "nesterov": False}, {"epochs": 5})
     assert (asked.data, asked.epochs, asked.seed, asked.changes) == ("b", 5, 1, {"nesterov": False})
@@ -107,7 +149,12 @@ def test_a_later_source_goes_before_an_earlier() -> None:
         ({"epochs": "many"}, "epochs='many' is not valid"),
         ({"epochs": 0}, "epochs=0 is not valid"),
         ({"time": -1}, "time=-1 is not valid"),
-        ({"time": 1, "epochs": 1}, "two lengths of one training"),
+        ({"time": 1, "epochs": 1}, "epochs and time are two lengths of one training"),
+        ({"time": 1, "steps": 1}, "steps and time are two lengths of one training"),
+        ({"epochs": 1, "recipe": {"steps": 1}}, "epochs and steps are two lengths of one training"),
+        ({"epoch_steps": 1}, "unknown setting 'epoch_steps'"),
+        ({"model.num_classes": 5}, "model.num_classes cannot be set, for the pictures decide it"),
+        ({"model": {"in_channels": 3}}, "model.in_channels cannot be set"),
         ({"val": 1}, "val=1.0 is not valid"),
         ({"device": "gpu"}, "device='gpu' is not valid: it is auto, cpu, cuda"),
         ({"device": "mps"}, "device='mps' is not valid"),
@@ -171,8 +218,6 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 
 def test_few_photos_start_from_published_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
     torch.save(residua.create("resnet18").state_dict(), tmp_path / "published.pth")
     monkeypatch.setattr(beginnings, "fetch", lambda *_, **__: tmp_path / "published.pth")
     asked = wanted("digits", {"device": "cpu"})
@@ -200,3 +245,79 @@ def test_without_a_server_photos_start_from_scratch(monkeypatch: pytest.MonkeyPa
 def test_an_unpublished_network_starts_from_scratch() -> None:
     asked = wanted("digits", {"model": "plain18"})
     assert begin_from(asked, PHOTOS) == Beginning("none, for nobody publishes any for plain18: from scratch")
+
+
+PARTS: dict[str, Any] = {
+    "model.norm": "group",
+    "augmentation.flip": "alternating",
+    "preprocessing.mean": [0.4],
+}
+
+
+def test_a_flag_takes_the_place_of_all_that_a_runs_config_describes_by_that_name() -> None:
+    config = settled(
+        model="cifar_resnet8", size=12, epochs=3, learning_rate=0.01, batch=100, **PARTS
+    ).to_dict()
+    network = choose(wanted(None, config, {"model": "cifar_resnet14"}), DIGITS)
+    assert network.spec == residua.spec("cifar_resnet14", in_channels=1, input_size=12)
+    assert (network.recipe.learning_rate, network.preprocessing.mean) == (0.01, (0.4,))
+    taught = choose(wanted(None, config, {"recipe": "modern"}), DIGITS)
+    own = settled(model="cifar_resnet8", size=12, recipe="modern").recipe
+    assert taught.recipe == own and taught.recipe.name == "modern"
+    assert (taught.spec.name, taught.preprocessing.size) == ("cifar_resnet8", 12)
+    small = choose(wanted(None, config, {"size": 8}), DIGITS)
+    assert (small.preprocessing.size, small.preprocessing.resize, small.spec.input_size) == (8, 8, 8)
+    assert (small.preprocessing.mean, small.recipe.learning_rate) == ((0.4,), 0.01)
+
+
+def test_single_lines_of_a_file_stay_beside_a_flag_that_names_the_network_or_the_recipe() -> None:
+    lines = {"model": "cifar_resnet8", "model.norm": "group", "recipe": "modern", "learning_rate": 0.01}
+    settings = choose(wanted("digits", lines, {"model": "cifar_resnet14", "recipe": "fast"}), DIGITS)
+    assert settings.spec == residua.spec("cifar_resnet14", in_channels=1, input_size=8, norm="group")
+    assert (settings.recipe.name, settings.recipe.learning_rate) == ("fast", 0.01)
+
+
+def test_another_length_goes_before_a_recipe_of_many_updates() -> None:
+    config = settled(recipe="paper", epochs=3).to_dict()
+    assert choose(wanted(None, config), DIGITS).recipe.epochs == 3
+    assert wanted(None, {"time": "20m"}, {"data": "digits", "steps": 5}).time is None
+
+
+@pytest.mark.parametrize("name", ["weights", "time", "on_nan", "device", "model", "recipe", "root", "data"])
+def test_an_empty_text_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name}='' is not valid"):
+        wanted(None, {"data": "digits", name: ""})
+
+
+def test_time_and_paths_are_read_as_people_write_them() -> None:
+    asked = wanted("digits", {"time": "1h30m", "weights": Path("a", "b.pth"), "root": Path("photos")})
+    assert (asked.time, asked.weights, asked.root) == (90, str(Path("a", "b.pth")), "photos")
+
+
+def test_an_optimizer_alone_brings_its_usual_figures() -> None:
+    adamw = settled(optimizer="adamw").recipe
+    assert (adamw.learning_rate, adamw.weight_decay, adamw.momentum) == (1e-3, 0.02, None)
+    assert settled(recipe="modern", optimizer="muon").recipe.learning_rate == 0.02
+    sgd = settled(optimizer="sgd", limit=2000).recipe
+    assert (sgd.learning_rate, sgd.weight_decay, sgd.momentum) == (0.1, 3e-4, 0.9)
+    given = settled(optimizer="adamw", learning_rate=0.5, weight_decay=0.0).recipe
+    assert (given.learning_rate, given.weight_decay) == (0.5, 0.0)
+
+
+def test_balanced_passes_of_few_pictures() -> None:
+    with pytest.raises(UserError, match="10 training pictures in a balanced pass, fewer than a batch of 16"):
+        settled(sampling="balanced", limit=19, batch=16)
+    settings = settled(sampling="balanced", limit=19)
+    assert (settings.recipe.batch, settings.epoch_steps) == (8, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "freeze"),
+    [({"epochs": 1}, 0), ({"epochs": 2}, 1), ({"steps": 9}, 0), ({"epochs": 1, "freeze": 1}, 1)],
+)
+def test_not_the_classifier_alone_learns_unless_that_is_asked_for(given: dict[str, Any], freeze: int) -> None:
+    beginning = Beginning(
+        "mine", "mine", residua.spec("cifar_resnet8", in_channels=1), {"any": torch.zeros(1)}
+    )
+    asked = wanted("digits", {"device": "cpu", "recipe": "finetune"} | given)
+    assert choose(asked, DIGITS, beginning).recipe.freeze == freeze

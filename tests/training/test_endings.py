@@ -1,9 +1,15 @@
 """A training ends, whatever its best model is worth."""
 
+import json
+import os
 import re
+import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import nan
@@ -12,8 +18,9 @@ from residua.errors import UserError
 from residua.judging.evaluated import Evaluation
 from residua.judging.runfiles import BEST, EVALUATION, METRICS
 from residua.training.keeping.run import Run
-from residua.training.loop import StoppedError
-from residua.training.telling.endings import PREDICTIONS, finish
+from residua.training.loop import StoppedError, Training
+from residua.training.running import Finished, train
+from residua.training.telling.endings import PREDICTIONS, finish, show
 from residua.training.telling.watching import Watch
 from residua.weights.modelfile import load, save
 from training.tiny import digits, settings, training
@@ -33,7 +40,17 @@ def go_on() -> None:
     """Nobody asks for an end."""
 
 
-def ended(folder: Path, heard: Heard, spoil: bool = False, stop: Callable[[], None] = go_on) -> None:
+def nothing(_work: Training) -> None:
+    """Nothing is lost."""
+
+
+def ended(
+    folder: Path,
+    heard: Heard,
+    spoil: bool = False,
+    stop: Callable[[], None] = go_on,
+    lose: Callable[[Training], None] = nothing,
+) -> None:
     """Train for one pass, and end it."""
     chosen = replace(settings(epochs=1), steps=4, report=False)
     with Run.create_at(folder) as run:
@@ -46,7 +63,9 @@ def ended(folder: Path, heard: Heard, spoil: bool = False, stop: Callable[[], No
             save(model, folder / BEST)
             lines = (folder / METRICS).read_text()
             (folder / METRICS).write_text(re.sub(r'"val_loss": [\d.]+', '"val_loss": null', lines))
-        finish(run, chosen, digits(), work.counts, heard, stop)
+        lose(work)
+        summary = finish(run, chosen, digits(), work.counts, heard, stop)
+        show(run, chosen, digits(), summary, heard)
 
 
 def test_a_model_that_answers_with_no_numbers_ends_its_run(tmp_path: Path) -> None:
@@ -79,3 +98,46 @@ def test_a_stop_while_it_is_judged_leaves_it_to_go_on(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         ended(folder, Heard(), stop=stop)
     assert not (folder / "summary.json").exists()
+
+
+def test_a_run_whose_metrics_are_lost_ends_too(tmp_path: Path) -> None:
+    def lose(work: Training) -> None:
+        (work.run.folder / METRICS).write_text("")
+
+    heard, folder = Heard(), tmp_path / "run"
+    ended(folder, heard, lose=lose)
+    (outcome,) = heard.said
+    assert re.match(r"The best top1 was [\d.]+, whose line in metrics\.jsonl is lost: .*/best", outcome)
+
+
+def test_a_run_without_a_best_pass_ends_too(tmp_path: Path) -> None:
+    def lose(work: Training) -> None:
+        work.counts.best, work.counts.best_step = None, 0
+        (work.run.folder / BEST).unlink()
+
+    heard, folder = Heard(), tmp_path / "run"
+    ended(folder, heard, lose=lose)
+    fault, outcome = heard.said
+    assert fault.endswith(f"ends without {EVALUATION} and {PREDICTIONS}.")
+    assert outcome.startswith("No pass had a top1 that is a number") and "last.safetensors is the" in outcome
+    assert isnan(Finished(folder, json.loads((folder / "summary.json").read_text())).best)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_does_not_wait_for_the_report_has_all_the_rest(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(folder: Path, data: object) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("residua.training.telling.endings.write_report", asked)
+    old = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # as a command has it
+    quick: dict[str, Any] = {"limit": 64, "batch": 32, "epochs": 1, "threads": 1, "deterministic": True}
+    try:
+        with pytest.raises(StoppedError, match=r"the run is over, but `residua report run` has") as error:
+            train("digits", out="run", model="tiny_resnet", device="cpu", **quick)
+    finally:
+        signal.signal(signal.SIGTERM, old)
+    assert error.value.exit_code == 128 + number
+    assert (tmp_path / "run" / "summary.json").exists()

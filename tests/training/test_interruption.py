@@ -10,7 +10,7 @@ import pytest
 
 from residua.training.keeping.interruption import interruptible
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)

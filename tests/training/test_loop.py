@@ -1,5 +1,7 @@
 """A training that is stopped anywhere ends as if it had not been; what is not finite is never kept."""
 
+import contextlib
+import itertools
 import random
 import signal
 from collections.abc import Callable
@@ -11,15 +13,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from residua.data.dataset import Data
 from residua.data.pictures import Files
 from residua.errors import UserError
 from residua.judging.runfiles import BEST, LAST
 from residua.nets.network import Network, Vgg
+from residua.training import loop
 from residua.training.keeping.checkpoint import newest
 from residua.training.keeping.run import Run
-from residua.training.loop import StoppedError
+from residua.training.loop import StoppedError, Training
 from residua.training.settings import Settings
 from residua.training.telling.watching import Several, Watch
 from residua.weights.modelfile import inspect
@@ -30,6 +34,7 @@ from training.tiny import (
     facts,
     in_pieces,
     lines,
+    opened,
     poisoned,
     same,
     settings,
@@ -144,11 +149,11 @@ def test_a_loss_out_of_bounds_stops_before_its_step_and_the_run_goes_on(name: st
     whole = to_the_end(tmp_path / "whole", chosen)
     with Run.create_at(tmp_path / "run") as run:
         work = poisoned(training(run, chosen), 5, lambda logits: logits * factor)
-        with pytest.raises(UserError, match=r"^step 5 has a loss of .* Stopped and saved before it"):
+        with pytest.raises(UserError, match=r"^step 6 has a loss of .* Stopped and saved before it"):
             work.go()
         found = newest(run.state)
         log = (run.folder / "log.txt").read_text()
-    batch = list(work.loaders.training(1).epoch(1))[1]
+    batch = list(work.loaders.batches(1, 0))[1]
     assert found and found.step == 5 and work.state.is_finite()
     assert f"Its pictures: {[work.loaders.data.names[place] for place in batch.places]}" in log
     again = to_the_end(tmp_path / "run", chosen)
@@ -162,6 +167,60 @@ def test_steps_out_of_bounds_can_be_left_out(tmp_path: Path) -> None:
         work.go()
         found = newest(run.state)
     assert found and found.facts["skipped"] == 1 and found.step == 12 and work.state.is_finite()
+
+
+def spoiled_from(work: Training, step: int) -> Training:
+    """Spoil every update from one on."""
+    network = work.state.network
+
+    def spoil(_module: object, _inputs: object, logits: Tensor) -> Tensor:
+        return logits * float("nan") if network.training and work.counts.step >= step else logits
+
+    network.register_forward_hook(spoil)
+    return work
+
+
+class Heard(Watch):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
+def test_no_more_updates_are_tried_than_there_is_hope(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the fifth the weights are past it; whoever stopped in between ends there too."""
+    monkeypatch.setattr(loop, "HOPELESS", 2)
+    chosen, heard = replace(settings(average=0.9), on_nan="skip"), Heard()
+    with Run.create_at(tmp_path / "whole") as run:
+        whole = spoiled_from(training(run, chosen, watch=heard), 5)
+        whole.go()
+    assert (whole.counts.step, whole.counts.skipped, len(whole.counts.scores)) == (7, 2, 2)
+    assert heard.said[-1].startswith("2 updates in a row were left out: the training ends here, at step 7 of")
+    assert lines(tmp_path / "whole")[-1]["val_top1"] is not None and (tmp_path / "whole" / LAST).exists()
+    Run.create_at(tmp_path / "pieces").close()
+    for looks in itertools.islice(itertools.cycle((2, 6)), 30):
+        with opened(tmp_path / "pieces") as run:
+            work = spoiled_from(training(run, chosen, asked=Asking(looks)), 5)
+            with contextlib.suppress(StoppedError):
+                work.go()
+                break
+    assert same(work.state.tensors(), whole.state.tensors()) and facts(work) == facts(whole)
+    assert lines(tmp_path / "pieces") == lines(tmp_path / "whole")
+
+
+def test_an_update_that_can_be_made_gives_hope_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "HOPELESS", 2)
+    with Run.create_at(tmp_path / "run") as run:
+        work = training(run, replace(settings(), on_nan="skip"))
+        for step in (1, 3, 5):
+            poisoned(work, step, lambda logits: logits * float("nan"))
+        work.go()
+    assert (work.counts.step, work.counts.skipped) == (12, 3)
 
 
 def test_a_pass_that_was_left_out_whole_has_no_loss(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What measured times decide, with a stopwatch whose times the test states; and one real measurement."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from residua.data.packing.paying import Verdict
 from residua.errors import UserError
 from residua.training.pictures.packed import packed
 from residua.training.settings import Settings
-from residua.training.settling.measuring import Unsettled, measured
+from residua.training.settling.costs import ENDING, EXPLAINED
+from residua.training.settling.measuring import STEEPEST, Unsettled, measured
 from residua.training.settling.stopwatch import CompileError, Stopwatch, Update
 from training import tiny
 
@@ -35,6 +37,8 @@ class Stated(Stopwatch):
             "judging": 0.0,
             "reading": 0.0,
             "in_memory": False,
+            "held_out": 0,
+            "pictures": 10_000,
         } | stated
         self.asked: list[str] = []
 
@@ -53,6 +57,12 @@ class Stated(Stopwatch):
 
     def fits(self, settings: Settings) -> Any:
         return settings.recipe.batch <= self.stated.get("room", 10_000)
+
+    def epoch_steps(self, settings: Settings) -> Any:
+        return self.stated["pictures"] // settings.recipe.batch
+
+    def held_out(self) -> Any:
+        return self.stated["held_out"]
 
     def judging(self, _: Settings) -> Any:
         return self.stated["judging"]
@@ -89,10 +99,28 @@ def only(**what: Any) -> Unsettled:
 def test_precision_is_the_faster_one_and_says_by_how_much() -> None:
     found, said = measured(settings(), only(precision=True), Stated())
     assert found.precision == "bf16"
-    assert said == ["bf16: an update takes 100 ms, in fp32 200 ms."]
+    assert said == ["bf16: an update of 25 takes 100 ms, in fp32 200 ms."]
     for fp32, precision in ((0.1, "fp32"), (0.19, "bf16")):  # near each other it is chance which is faster
         found, said = measured(settings(), only(precision=True), Stated(each={"fp32": fp32, "bf16": 0.2}))
         assert found.precision == precision
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulate", "tried"), [(100, 1, 25), (100, 20, 40), (6, 1, 2), (8, 8, 8), (1, 1, 1)]
+)
+def test_precisions_are_compared_by_a_part_of_the_batch_as_fp32_needs_more_memory(
+    batch: int, accumulate: int, tried: int
+) -> None:
+    batches = []
+
+    def each(s: Settings) -> float:
+        batches.append(s.recipe.batch)
+        return FAST[s.precision]
+
+    watch, chosen = Stated(each=each), settings()
+    chosen = replace(chosen, recipe=chosen.recipe.edit(batch=batch, accumulate=accumulate))
+    assert measured(chosen, only(precision=True), watch)[0] == chosen
+    assert batches == [tried, tried]
 
 
 def test_what_was_asked_for_and_what_a_processor_cannot_do_are_not_measured() -> None:
@@ -148,21 +176,53 @@ def test_a_machine_that_cannot_compile_is_told_in_a_sentence() -> None:
 
 
 def test_the_batch_grows_while_that_pays_and_the_rate_with_it() -> None:
-    watch = Stated(each=lambda s: 0.1 + s.recipe.batch / 1000)  # what does not grow with the batch fades away
+    def each(s: Settings) -> float:
+        return 0.1 + s.recipe.batch / 1000  # what does not grow with the batch fades away
+
+    watch = Stated(each=each, pictures=100_000)
     found, said = measured(settings(steps=10_000, epoch_steps=1000), only(batch=True), watch)
     batch = found.recipe.batch
     assert 256 <= batch <= 1024
-    assert found.recipe.learning_rate == pytest.approx(0.1 * batch / 100)
+    assert found.recipe.learning_rate == pytest.approx(0.1 * min(batch / 100, STEEPEST))
     assert found.epoch_steps == 100_000 // batch
     assert found.steps == 10 * found.epoch_steps
     assert said[0].startswith(f"Batch {batch}")
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "room", "factor"),
+    [("sgd", 32, 0.32), ("sgd", 1024, STEEPEST), ("adamw", 32, 0.32**0.5), ("muon", 1024, 10.24**0.5)],
+)
+def test_the_rate_follows_the_batch_as_the_optimizer_bears(optimizer: str, room: int, factor: float) -> None:
+    watch = Stated(each=lambda _: 0.1, pictures=100_000, room=room)
+    chosen = settings(epoch_steps=1000)
+    chosen = replace(chosen, recipe=chosen.recipe.edit(optimizer=optimizer))
+    found = measured(chosen, only(batch=True), watch)[0].recipe
+    assert found.batch == (32 if room == 32 else 512 * 2)
+    assert found.learning_rate == pytest.approx(0.1 * factor)
+    assert found.vector_rate == (pytest.approx(0.1 * factor) if optimizer == "muon" else None)
+
+
+def test_no_picture_is_left_out_of_a_pass_because_another_batch_left_it_out() -> None:
+    chosen = settings(epoch_steps=7)
+    chosen = replace(chosen, recipe=chosen.recipe.edit(batch=128))
+    found, _ = measured(chosen, only(batch=True), Stated(pictures=1000, room=8))
+    assert (found.recipe.batch, found.epoch_steps, found.steps) == (8, 125, 1250)
+
+
+def test_a_batch_has_two_pictures_for_each_part() -> None:
+    chosen = settings()
+    chosen = replace(chosen, recipe=chosen.recipe.edit(accumulate=16))
+    assert measured(chosen, only(batch=True), Stated(room=0))[0].recipe.batch == 32
+
+
 def test_the_batch_fits_into_memory_and_into_the_data() -> None:
     growing = {"each": lambda _: 0.1}
-    found, _ = measured(settings(epoch_steps=1000), only(batch=True), Stated(**growing, room=64))
+    found, _ = measured(
+        settings(epoch_steps=1000), only(batch=True), Stated(**growing, room=64, pictures=100_000)
+    )
     assert found.recipe.batch == 64
-    found, _ = measured(settings(epoch_steps=4), only(batch=True), Stated(**growing))
+    found, _ = measured(settings(epoch_steps=4), only(batch=True), Stated(**growing, pictures=400))
     assert found.recipe.batch * 8 <= 400
 
 
@@ -186,22 +246,51 @@ def test_pictures_are_packed_where_reading_takes_a_share_worth_winning() -> None
 
 def test_a_time_becomes_a_number_of_updates_with_reading_and_judging_counted() -> None:
     plain, said = measured(settings(), only(minutes=60), Stated())
-    assert plain.steps == pytest.approx(0.97 * HOUR / 0.1, abs=1)
+    assert plain.steps == pytest.approx((0.97 * HOUR - ENDING) / 0.1, rel=1e-4)
     assert plain.recipe.steps == plain.steps
     assert plain.recipe.epochs is None
-    assert said[-1].startswith("60 minutes: 34,9")
+    assert said[-1].startswith("60 minutes: 34,8")
     busy, _ = measured(settings(), only(minutes=60), Stated(usual=0.2))
     assert busy.steps == pytest.approx(plain.steps / 2, abs=1)
-    slow = Stated(elapsed=0.47 * HOUR, judging=0.009, reading=0.001, in_memory=True)
-    found, _ = measured(settings(val=0.1), only(minutes=60), slow)
-    assert found.steps == pytest.approx(0.5 * HOUR / (0.1 + 0.1 + 0.1), rel=0.001)
+
+
+@pytest.mark.parametrize("minutes", [1, 1.5, 2, 5, 60])
+@pytest.mark.parametrize("epoch_steps", [1, 8, 100])
+def test_a_time_ends_when_it_is_over(minutes: float, epoch_steps: int) -> None:
+    watch = Stated(elapsed=6.0, judging=0.009, reading=0.001, in_memory=True, held_out=500)
+    chosen = settings(val=0.01, epoch_steps=epoch_steps)  # what was asked to be held out says nothing
+    found, _ = measured(chosen, only(minutes=minutes), watch)
+    judged = 500 * 0.010
+    ending = ENDING + judged + 40 * (EXPLAINED * 0.009 + 0.001)
+    took = 6.0 + found.steps * 0.2 + found.epochs * judged + ending
+    assert 0.97 * 60 * minutes - judged - 0.25 < took <= 0.97 * 60 * minutes
+    unshown, _ = measured(replace(chosen, report=False), only(minutes=minutes), watch)
+    assert unshown.steps >= found.steps
+
+
+def test_a_real_training_ends_when_its_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
+    quick: dict[str, Any] = {"model": "tiny_resnet", "device": "cpu", "threads": 1}
+    for seconds in (6, 24, 96):  # a busy machine needs more of them for a single update
+        began, start = time.process_time(), time.monotonic()
+        try:
+            finished = residua.train(
+                "digits", out=tmp_path / "run", limit=64, val=0.5, time=seconds / 60, **quick
+            )
+        except UserError as error:
+            assert "not one update fits" in str(error)
+            continue
+        assert finished.summary["val"] > 10 * finished.summary["train"]
+        assert min(time.process_time() - began, time.monotonic() - start) < 1.25 * seconds
+        return
+    pytest.fail("there was no time at all")
 
 
 def test_smaller_pictures_leave_time_for_more_updates() -> None:
     growing = settings()
     growing = replace(growing, recipe=growing.recipe.edit(sizes=(0.5, 1.0)))
     found, _ = measured(growing, only(minutes=60), Stated())
-    assert found.steps == pytest.approx(0.97 * HOUR / (0.1 * 0.625), rel=0.001)
+    assert found.steps == pytest.approx((0.97 * HOUR - ENDING) / (0.1 * 0.625), rel=0.001)
 
 
 def test_a_time_in_which_nothing_fits_is_refused() -> None:
@@ -211,7 +300,8 @@ def test_a_time_in_which_nothing_fits_is_refused() -> None:
 
 def test_the_real_stopwatch_measures_and_leaves_chance_and_folder_as_they_were(tmp_path: Path) -> None:
     network: Any = residua.create(tiny.settings().spec)
-    watch = Stopwatch(tiny.digits(), tmp_path, lambda _: network)
+    watch = Stopwatch(tiny.digits(), tmp_path, lambda _: network, time.monotonic() - 5)
+    assert (watch.held_out(), watch.epoch_steps(tiny.settings())) == (24, 4) and watch.elapsed() >= 5
     before = torch.get_rng_state()
     found, said = measured(tiny.settings(), Unsettled(minutes=1, batch=True), watch)
     assert found.steps > 1
@@ -262,3 +352,13 @@ def test_packed_pictures_that_are_gone_damaged_or_others_are_written_again_the_s
     packed(tmp_path, data, places, chosen, said.append)
     assert path.read_bytes() == first
     assert len(said) == 4
+
+
+@pytest.mark.parametrize(("minutes", "freeze"), [(0.2, 0), (30, 1)])
+def test_a_short_time_freezes_nothing(minutes: float, freeze: int) -> None:
+    base = settings()
+    base = replace(base, recipe=base.recipe.edit(freeze=1))
+    found, _ = measured(base, only(minutes=minutes), Stated())
+    assert found.recipe.freeze == freeze
+    asked, _ = measured(base, only(minutes=minutes, freeze=False), Stated())
+    assert asked.recipe.freeze == 1

@@ -45,7 +45,7 @@ def test_a_resumed_run_doubles_no_line(folder: Path, torn: int, checkpoint: int)
     path.write_bytes(path.read_bytes()[:torn])
     whole = sum(length <= torn for length in lengths)
     assert read_metrics(folder) == LINES[:whole]
-    cut_metrics(folder, lengths[checkpoint])
+    assert cut_metrics(folder, lengths[checkpoint]) == (checkpoint < whole)
     assert read_metrics(folder) == LINES[: min(whole, checkpoint + 1)]
     append_metrics(folder, {"again": True})
     assert read_metrics(folder) == [*LINES[: min(whole, checkpoint + 1)], {"again": True}]

@@ -80,6 +80,16 @@ def test_a_file_put_back_or_stored_otherwise_is_still_the_picture(tmp_path: Path
     assert path.read_bytes() != content and np.array_equal(kept.read(3, "gray"), pixels)
 
 
+def test_a_file_that_changes_between_check_and_beginning_is_noticed(tmp_path: Path) -> None:
+    data, state = few(tmp_path / "digits"), tmp_path / "state"
+    state.mkdir()
+    checked = check(data)
+    Image.new("L", (8, 8), 90).save(tmp_path / "digits" / data.names[3])
+    remember(state, checked)
+    with pytest.raises(UserError, match="it has become another picture"):
+        as_they_were(state, data, pytest.fail).read(3)
+
+
 def test_arrays_are_compared_when_a_run_goes_on(tmp_path: Path) -> None:
     data = open_digits().keep(np.arange(20))
     remembered(data, tmp_path / "state")

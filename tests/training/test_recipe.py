@@ -31,6 +31,7 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"momentum": 0}, "nesterov=True.*momentum=0"),
     ({"optimizer": "adamw", "momentum": 0.9}, "momentum=0.9 has no meaning.*optimizer='sgd'"),
     ({"vector_rate": 0.1}, "vector_rate=0.1.*optimizer='muon'"),
+    ({"optimizer": "muon", "decayed": "all"}, "decayed='all' has no meaning.*optimizer='sgd' or 'adamw'"),
     ({"weight_decay": -1}, "weight_decay=-1.0"),
     ({"milestones": (0.5,)}, "milestones.*schedule='steps'"),
     ({"schedule": "steps", "milestones": (0.5, 0.4)}, "milestones.*larger"),
@@ -82,6 +83,7 @@ def test_a_choice_that_an_edit_makes_meaningless_is_forgotten() -> None:
     assert (cosine.milestones, cosine.factor, cosine.momentum, cosine.nesterov) == (None,) * 4
     assert (cosine.epochs, cosine.steps) == (3, None)
     assert cosine.edit(schedule="steps").milestones == (0.5, 0.75)
+    assert (paper.decayed, paper.edit(optimizer="muon").decayed) == ("all", None)
 
 
 def test_an_augmentation_may_be_given_by_name_or_fields() -> None:

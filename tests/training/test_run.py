@@ -49,10 +49,11 @@ def test_a_name_is_a_plain_word(name: str, tmp_path: Path) -> None:
 def test_a_folder_of_ones_own_must_be_new_or_empty(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("empty", "deep/new"):
-        Run.create_at(tmp_path / name).close()
+        with Run.create_at(tmp_path / name) as run:
+            (run.folder / "note").write_text("mine")
         with pytest.raises(UserError, match=r"is not empty, and a run is never overwritten"):
             Run.create_at(tmp_path / name)
-        assert names(tmp_path / name) == {"state"}
+        assert names(tmp_path / name) == {"state", "note"}
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="file is a file: name a folder"):
         Run.create_at(tmp_path / "file")
@@ -110,21 +111,49 @@ def test_opening_removes_what_a_killed_process_left(tmp_path: Path) -> None:
         for name in kept | left:
             (place / name).touch()
     Run.open(folder).close()
-    assert names(folder / "state") == kept
+    assert names(folder / "state") == kept | {"began.json"}
     assert names(folder) == kept | {"state", "config.yaml", "env.json"}
 
 
 def test_only_what_was_begun_can_be_opened(tmp_path: Path) -> None:
     Run.create(tmp_path, "a").close()
-    with pytest.raises(UserError, match=r"a is no run: it has no config\.yaml"):
+    with pytest.raises(UserError, match=r"a was ended before its training began, .*--out \S*a` begins it"):
         Run.open(tmp_path / "a")
     assert names(tmp_path / "a") == {"state"}
+    (tmp_path / "a" / "note").touch()
+    for folder in ("a", "none"):
+        with pytest.raises(UserError, match=rf"{folder} is no run: it has no config\.yaml"):
+            Run.open(tmp_path / folder)
+
+
+def test_what_never_began_goes_and_nothing_else(tmp_path: Path) -> None:
+    with Run.create_at(tmp_path / "run") as run:
+        run.log("beginning")
+        run.write_json("classes.json", [])
+        (run.state / "0.safetensors").touch()
+        for place in ("photos/a.png", "state/mine", "note"):
+            (run.folder / place).parent.mkdir(exist_ok=True)
+            (run.folder / place).write_text("mine")
+        run.abandon(whole=True)
+    assert names(run.folder) == {"photos", "state", "note"} and names(run.state) == {"mine"}
+    assert (run.folder / "photos" / "a.png").read_text() == "mine"
+    with Run.create_at(tmp_path / "other") as run:
+        run.abandon(whole=True)
+    assert not run.folder.exists()
+
+
+def test_nobody_enters_while_what_never_began_goes(tmp_path: Path) -> None:
+    with Run.create_at(tmp_path / "run") as run:
+        run._clear()
+        with pytest.raises(BusyError):
+            Run.create_at(run.folder)
 
 
 def test_the_newest_unfinished_run_is_found(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none has no run to resume"):
         Run.newest_unfinished(tmp_path / "none")
-    old, new, finished = (begun(tmp_path, name, day) for name, day in (("c", "01"), ("b", "02"), ("a", "03")))
+    days = (("c", "03"), ("b", "02"), ("a", "01"))  # by a clock that goes back
+    old, new, finished = (begun(tmp_path, name, day) for name, day in days)
     Run.create(tmp_path, "d").close()  # never begun
     os.utime(old / "config.yaml")  # touched last
     with Run.open(finished) as run:
@@ -227,3 +256,28 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     assert ".lock" in names(folder)
     Run.open(folder).close()
     assert ".lock" not in names(folder)
+
+
+BEGINNING = """
+import os, signal, sys
+from pathlib import Path
+from residua.training.keeping.run import Run
+run = Run.create_at(Path(sys.argv[1]))
+run.log("beginning")
+run.write_json("classes.json", ["a", "b"])
+for name in ("0.safetensors", "pictures.safetensors", ".0.safetensors.0123abcd.part"):
+    (run.state / name).touch()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_that_was_killed_before_it_began_is_begun_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    killed = subprocess.run([sys.executable, "-c", BEGINNING, str(folder)], check=False)
+    assert killed.returncode == -signal.SIGKILL and ".lock" in names(folder)
+    with pytest.raises(UserError, match=r"was ended before its training began"):
+        Run.open(folder)
+    with Run.create_at(folder) as run:
+        assert names(folder) == {".lock", "state"} and not names(run.state)
+        with pytest.raises(BusyError):
+            Run.open(folder)

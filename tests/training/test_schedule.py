@@ -97,13 +97,13 @@ def test_patience_ends_with_the_passes_since_the_best() -> None:
 
 def test_pictures_grow_in_equal_parts_of_the_training() -> None:
     fast = recipe("fast", size=224)
-    sizes = [size_at(fast, epoch, 15, 224) for epoch in range(15)]
+    sizes = [size_at(fast, step, 15, 224) for step in range(15)]
     assert sizes == [160] * 6 + [192] * 6 + [224] * 3
-    assert {size_at(Recipe(epochs=1), epoch, 4, 227) for epoch in range(4)} == {227}
+    assert {size_at(Recipe(epochs=1), step, 4, 227) for step in range(4)} == {227}
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=5), st.integers(1, 512), st.integers(1, 40))
-def test_sizes_lie_within_the_full_one(shares: list[float], size: int, epochs: int) -> None:
+def test_sizes_lie_within_the_full_one(shares: list[float], size: int, steps: int) -> None:
     one = Recipe(epochs=1, sizes=tuple(shares))
-    sizes = [size_at(one, epoch, epochs, size) for epoch in range(epochs)]
+    sizes = [size_at(one, step, steps, size) for step in range(steps)]
     assert all(1 <= each <= size for each in sizes)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import residua
 from residua.data.sources.digits import write_folder
@@ -18,8 +19,10 @@ from residua.errors import UserError
 from residua.judging.runfiles import read_metrics
 from residua.training.keeping.run import Run
 from residua.training.running import Finished, chosen, resume, train
+from residua.training.start import _network
 from residua.training.telling.watching import Choices, Watch
 from residua.weights.modelfile import inspect
+from training.tiny import settings
 
 QUICK: dict[str, Any] = {
     "model": "tiny_resnet",
@@ -236,6 +239,23 @@ def test_a_runs_config_repeats_it(done: tuple[Finished, Notes]) -> None:
     assert weights(again.folder) == weights(done[0].folder)
 
 
+def test_building_a_network_leaves_everybodys_chance_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)  # of GPUs, which need not be here
+    before = torch.get_rng_state()
+    _network(settings())
+    assert not seeded and torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_run_whose_metrics_are_lost_goes_on_and_says_so(done: tuple[Finished, Notes]) -> None:
+    with pytest.raises(UserError, match="stopped at step 6"):
+        train("digits", out="shortened", watch=Notes(6, terminate), **QUICK)
+    Path("shortened", "metrics.jsonl").unlink()
+    heard = Notes()
+    assert resume("shortened", watch=heard).summary["last"] == done[0].summary["last"]
+    assert any("metrics.jsonl lacks lines that were written before step 6" in said for said in heard.said)
+
+
 def test_a_run_in_use_is_left_alone(tmp_path: Path) -> None:
     with (
         Run.create_at(tmp_path / "run"),
@@ -243,3 +263,75 @@ def test_a_run_in_use_is_left_alone(tmp_path: Path) -> None:
     ):
         train("digits", out="run")
     assert residua.train is train and residua.resume is resume
+
+
+IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
+    ({"size": 2, "batch": 1}, "batch=1 and accumulate=1 leave one picture to a part"),
+    ({"size": 2, "batch": 9, "accumulate": 8}, "batch=9 and accumulate=8 leave one picture to a part"),
+    (
+        {"augmentation.crop_padding": 9, "augmentation.padding": "reflect"},
+        "crop_padding=9 is not valid: pictures of 8 pixels can be padded by 7",
+    ),
+    ({"weights": "done/best.safetensors", "model.norm": "none"}, "do not fit the network"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), IMPOSSIBLE)
+def test_what_cannot_work_is_said_before_a_run_begins(
+    given: dict[str, Any], message: str, done: tuple[Finished, Notes], tmp_path: Path
+) -> None:
+    given = {name: str(value).replace("done", str(done[0].folder)) for name, value in given.items()}
+    with pytest.raises(UserError, match=message):
+        chosen("digits", **QUICK | given)
+    with pytest.raises(UserError, match=message):
+        train("digits", out="run", **QUICK | given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_parts_of_an_update_are_even() -> None:
+    assert train("digits", **QUICK | {"size": 2, "batch": 25, "accumulate": 8, "steps": 2, "epochs": None})
+
+
+def test_what_is_left_out_is_written_down(tmp_path: Path) -> None:
+    train("digits", out="whole", **QUICK)
+    with pytest.raises(UserError, match="stopped at step 5"):
+        train("digits", out="run", watch=Notes(5, terminate), **QUICK)
+    with pytest.raises(UserError, match="on_nan='' is not valid"):
+        resume("run", on_nan="")
+    with pytest.raises(UserError, match="stopped at step 7"):
+        resume("run", on_nan="skip", watch=Notes(7, terminate))
+    with Run.open(tmp_path / "run") as run:
+        assert run.settings()["on_nan"] == "skip"
+    resume("run")
+    for name in ("evaluation.json", "predictions.csv", "last.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_run_whose_settings_were_edited_is_no_longer_that_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="stopped at step 5"):
+        train("digits", out="run", watch=Notes(5, terminate), **QUICK)
+    config, heard = tmp_path / "run" / "config.yaml", Notes()
+    own = config.read_text()
+    config.write_text(own.replace("learning_rate: 0.1", "learning_rate: 0.2"))
+    with pytest.raises(
+        UserError, match=r"config\.yaml was changed: recipe.learning_rate was 0\.1 and is 0\.2\."
+    ):
+        resume("run")
+    config.write_text(own.replace("threads: 1", "threads: 2").replace("log_steps: 100", "log_steps: 1"))
+    resume("run", watch=heard)
+    assert any("may not be the same to the bit, for threads was 1 and is 2" in said for said in heard.said)
+
+
+def test_a_training_of_hardly_any_updates_says_so(tmp_path: Path) -> None:
+    class Counted(Notes):
+        def left_out(self, step: int) -> None:
+            self.steps.append(step)
+
+    heard = Counted()
+    ruined = train(
+        "digits", watch=heard, **QUICK | {"learning_rate": 1e9, "on_nan": "skip", "metric": "loss"}
+    )
+    assert heard.steps == list(range(1, STEPS + 1))
+    summary = json.loads((ruined.folder / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert summary["skipped"] > STEPS / 2
+    assert f"{summary['skipped']} of 12 updates were left out, so it is hardly trained" in heard.said[-1]

@@ -29,6 +29,7 @@ def test_it_comes_back(tmp_path: Path) -> None:
         ({"network": {"widths": (4, 4, 8)}}, r"has '.*' as \("),
         ({"network": {"units": (1, 1, 2)}}, "lacks tensor"),
         ({"average": 0.9}, "lacks tensor 'average"),
+        ({"optimizer": "adamw"}, "lacks tensor '.*exp_avg"),
     ],
 )
 def test_one_of_other_settings_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:

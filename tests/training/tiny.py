@@ -12,22 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import residua
 from residua.data.dataset import Data
 from residua.data.sources.digits import open_digits
 from residua.judging.runfiles import METRICS, read_metrics
 from residua.nets.zoo import spec
-from residua.training.keeping.checkpoint import newest
 from residua.training.keeping.interruption import Interruption
-from residua.training.keeping.metrics import cut_metrics
 from residua.training.keeping.run import Run
 from residua.training.loop import StoppedError, Training
 from residua.training.pictures.loaders import Loaders
 from residua.training.recipes import Recipe
 from residua.training.settings import Settings
+from residua.training.start import prepared
 from residua.training.telling.watching import Watch
-from residua.training.updating.state import State
-from residua.training.updating.update import Updater
 from residua.weights.metadata import Preprocessing
 
 NETWORK: dict[str, Any] = {"units": (1, 1, 1), "widths": (4, 4, 4), "stem_width": 4}
@@ -80,15 +76,8 @@ def training(
     asked: Interruption | None = None,
 ) -> Training:
     """A training that stands where its run's newest checkpoint does."""
-    with torch.random.fork_rng(()):
-        torch.manual_seed(chosen.seed)
-        network = residua.create(chosen.spec)
-    state, found = State(network, chosen.recipe), newest(run.state)
-    if found:
-        state.restore(found)
-    cut_metrics(run.folder, state.counts.metrics_bytes)
     loaders = Loaders(data or digits(), chosen)
-    return Training(run, loaders, state, Updater(state, chosen), watch or Watch(), asked or Interruption())
+    return prepared(run, loaders, watch or Watch(), asked or Interruption())
 
 
 def to_the_end(folder: Path, chosen: Settings, data: Data | None = None) -> Training:

@@ -13,6 +13,7 @@ from torch import Tensor
 import residua
 from residua import UserError
 from residua.nets.spec import AnySpec
+from residua.weights import conversion
 from residua.weights.conversion import Asked, convert
 from residua.weights.convert import Converted, read
 from residua.weights.layouts import LAYOUTS
@@ -376,3 +377,13 @@ def test_odd_tensors_are_refused(odd: str, network: Any, tmp_path: Path) -> None
     with pytest.raises(UserError, match="is refused: ") as error:
         read(tmp_path / "odd.pth")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["absent/best.safetensors", "absent/a.pth", "a/b/c", "absent/A.H5"])
+def test_a_path_that_is_absent_is_no_repository(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(conversion, "fetch_repository", lambda *_, **__: pytest.fail("asked a server"))
+    with pytest.raises(UserError, match=f"{name} does not exist"):
+        convert(name, tmp_path / "out.safetensors", Asked())

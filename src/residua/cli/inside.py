@@ -214,4 +214,6 @@ def _subject(
 
 
 def _print(measured: Subject, told: dict[str, Any]) -> None:
-    typer.echo(json_format.dumps(measured.as_json() | told))
+    from residua.lab.measurements import finite
+
+    typer.echo(json_format.dumps(finite(measured.as_json() | told), allow_nan=False))

@@ -92,14 +92,14 @@ def gradients(found: Gradients) -> RenderableType:
     """Return each unit's gradient and its two terms."""
     from residua.lab.inside.gradients import predicted_norms
 
-    titles = ["unit", "norm of dE/dx", "predicted", "direct", "through weights", "near zero"]
+    titles = ["unit", "norm of dE/dx", "near zero", "predicted", "direct", "through weights"]
     rows = []
     for unit, predicted in zip(found.units, predicted_norms(found), strict=True):
-        row = [unit.name, f"{unit.norm:.3e}"]
+        row = [unit.name, f"{unit.norm:.3e}", f"{unit.near_zero:.1%}"]
         if unit.terms:
             mark = "" if unit.terms.exact else " ~"
             row += [f"{predicted:.3e}", f"{unit.terms.direct:.3e}{mark}"]
-            row += [f"{unit.terms.through:.3e}", f"{unit.terms.near_zero:.1%}"]
+            row += [f"{unit.terms.through:.3e}"]
         rows.append(row + [""] * (len(titles) - len(row)))
     notes = []
     if any(unit.terms and not unit.terms.exact for unit in found.units):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json as json_format
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from residua.cli import lab_report
+from residua.lab import LAB
 
 app = typer.Typer(help="Run the papers' experiments, and your own.", no_args_is_help=True)
 app.command()(lab_report.report)
@@ -19,7 +21,6 @@ Which = Annotated[str, typer.Argument(help="An experiment (residua lab list), or
 ScaleOption = Annotated[str, typer.Option(help="quick, small or paper.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the trials and results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-LAB = Path("runs", "lab")
 
 
 @app.command("list")
@@ -49,7 +50,12 @@ def run(
         int | None, typer.Option(help="Trainings at once, if not one for each processor.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    compiled: Annotated[bool, typer.Option("--compiled", help="Compile each network: for a GPU.")] = False,
     out: Out = LAB,
+    kept: Annotated[
+        Path | None,
+        typer.Option(help="Keep the small results of each training here, and run none that is kept here."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train and measure what is missing of an experiment, and put it beside what the papers say.
@@ -70,25 +76,27 @@ def run(
                 seeds=seeds,
                 jobs=jobs,
                 device=device,
+                compiled=compiled,
                 out=out,
+                kept=kept,
                 onlooker=onlooker,
                 command=["residua", *sys.argv[1:]],
             )
         except (StoppedError, KeyboardInterrupt) as error:
             code = getattr(error, "exit_code", 128 + signal.SIGINT)
             raise StoppedError("stopped and saved: the same command goes on.", code) from None
-    _print([each.as_json() for each in results], json)
-    if any(row.state == "failed" for each in results for row in each.rows):
+    _print(out, [each.as_json() for each in results], json)
+    if not all(each.complete for each in results):
         raise typer.Exit(1)
 
 
 @app.command()
 def show(which: Which, scale: ScaleOption = "quick", out: Out = LAB, json: Json = False) -> None:
     """Show what the last run of an experiment came to, finished or not."""
-    from residua.lab.catalogue import experiment
-    from residua.lab.results import read_results
+    from residua.lab.catalogue import name_of
+    from residua.lab.reporting.keeping import wanted
 
-    _print([read_results(out, experiment(which).name, scale)], json)
+    _print(out, [record.result for record in wanted(out, name_of(which), scale)], json)
 
 
 @app.command()
@@ -100,16 +108,17 @@ def new(name: Annotated[str, typer.Argument(help="What to call it: NAME.yaml is 
     typer.echo(f"written to {path}: `residua lab run {path}` runs it.", err=True)
 
 
-def _print(results: list[dict[str, object]], json: bool) -> None:
+def _print(lab: Path, results: Sequence[Mapping[str, Any]], json: bool) -> None:
     from residua.cli import tables
     from residua.cli.lab_tables import claims_table, networks_table, remarks
+    from residua.lab.reporting.records import Record
 
     if json:
         return typer.echo(json_format.dumps(results[0] if len(results) == 1 else results, indent=2))
-    for each in results:
-        tables.show(networks_table(each))
-        for remark in remarks(each):
+    for record in (Record(lab, each, {}) for each in results):
+        tables.show(networks_table(record))
+        for remark in remarks(record):
             typer.echo(remark, err=True)
-        if each["claims"]:
-            tables.show(claims_table(each))
+        if record.claims:
+            tables.show(claims_table(record))
     return None

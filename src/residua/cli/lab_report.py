@@ -8,24 +8,26 @@ from typing import Annotated
 
 import typer
 
+from residua.lab import LAB
+
 
 def report(
     which: Annotated[str | None, typer.Argument(help="An experiment, if not all of them.")] = None,
     scale: Annotated[str | None, typer.Option(help="quick, small or paper, if not all of them.")] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of the trials and results, where the pages go too.")
-    ] = Path("runs", "lab"),
+    ] = LAB,
     into: Annotated[
         Path | None, typer.Option(help="Write short pages of Markdown with their figures into this folder.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a page for each experiment that was run, whole or in part, and one that leads to all of them."""
-    from residua.lab.catalogue import ENDINGS, experiment
+    from residua.lab.catalogue import name_of
     from residua.lab.reporting.keeping import wanted, write_pages
     from residua.lab.reporting.summary import write_summary
 
-    name = experiment(which).name if which and which.endswith(ENDINGS) else which
+    name = which and name_of(which)
     if into:
         written = [write_summary(record, into) for record in wanted(out, name, scale)]
     else:

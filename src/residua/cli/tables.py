@@ -27,7 +27,8 @@ WIDE = 1000  # columns for a pipe or a file, where nothing may be cut
 
 def show(what: RenderableType) -> None:
     """Print to standard output, uncut where that is not a terminal."""
-    Console(width=None if sys.stdout.isatty() else WIDE, highlight=False).print(what)
+    width = None if sys.stdout.isatty() else WIDE
+    Console(width=width, highlight=False, markup=False, emoji=False).print(what)
 
 
 def models(rows: Iterable[dict[str, Any]]) -> Table:

@@ -10,7 +10,6 @@ import typer
 
 from residua.errors import UserError
 from residua.nets.zoo import NAMES
-from residua.training.asking.wanted import minutes
 
 
 def _models(incomplete: str) -> list[str]:
@@ -68,7 +67,7 @@ def train(
         "recipe": recipe,
         "size": size,
         "epochs": epochs,
-        "time": minutes(time) if time else None,
+        "time": time,
         "batch": batch,
         "weights": weights,
         "seed": seed,
@@ -86,7 +85,7 @@ def train(
     settings = _pairs(set_ or []) | {name: value for name, value in given.items() if value is not None}
     if resume:
         return _resume(data, settings, on_nan, json, bool(out or config or dry_run))
-    if on_nan:
+    if on_nan is not None:
         settings["on_nan"] = on_nan
     return _dry(data, config, settings, json) if dry_run else _train(data, out, config, settings, json)
 
@@ -118,7 +117,9 @@ def _dry(data: str | None, config: Path | None, settings: dict[str, Any], json: 
     from residua.training.telling.watching import in_lines
 
     choices = chosen(data, config=config, **settings)
-    typer.echo(json_format.dumps(dict(choices), indent=2) if json else in_lines(choices))
+    measured = [sentence for name, sentence in choices if name == "measured"]  # others are there once
+    plain = dict(choices) | {"measured": measured}
+    typer.echo(json_format.dumps(plain, indent=2) if json else in_lines(choices))
 
 
 def _said(folder: Path, summary: dict[str, Any], json: bool) -> None:

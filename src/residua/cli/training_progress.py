@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -33,14 +35,21 @@ def watching() -> Iterator[Watch]:
         yield Live(bar)
 
 
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")
+
+
 class Plain(Watch):
     """Writes lines."""
 
     epochs = 0
 
     def write(self, text: str) -> None:
-        """Write lines that stay."""
-        print(text, file=sys.stderr, flush=True)
+        """Write lines that stay; a training does not end because nobody listens any more."""
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            sys.stderr = _nowhere()
 
     def chose(self, choices: Choices) -> None:
         """Write what was chosen."""
@@ -71,7 +80,10 @@ class Live(Plain):
 
     def write(self, text: str) -> None:
         """Write lines that stay above the bar."""
-        self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        try:
+            self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        except (OSError, ValueError, SystemExit):  # the last is rich's for a pipe that was closed
+            self.bar.console.file = _nowhere()
 
     def checked(self, done: int, total: int) -> None:
         """Move the bar by pictures."""
@@ -97,6 +109,10 @@ class Live(Plain):
         about = f"loss {self.loss:.3f}{self.accuracy}{rate}"
         passes = f"epoch {(step - 1) // self.epoch_steps + 1}/{self.epochs}"
         self.bar.update(self.task, description=passes, completed=step, about=about)
+
+    def left_out(self, step: int) -> None:
+        """Move the bar by an update that was not made."""
+        self.bar.update(self.task, completed=step)
 
     def passed(self, line: dict[str, Any]) -> None:
         """Write a line for a pass, and keep its accuracy in sight."""

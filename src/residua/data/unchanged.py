@@ -52,7 +52,7 @@ class Unchanged:
 
 def stamps(root: Path, names: Iterable[str]) -> NDArray[np.uint64]:
     """Return the stamps of files below a folder."""
-    return np.array([stamp(root, name) for name in names], np.uint64)
+    return np.array([stamp(root, name) for name in names], np.uint64).reshape(-1, 2)
 
 
 def stamp(root: Path, name: str) -> Pair:

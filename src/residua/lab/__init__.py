@@ -1,1 +1,6 @@
 """The lab: what happens inside the papers' networks, measured."""
+
+from pathlib import Path
+
+LAB = Path("runs", "lab")  # where experiments are run, if nobody says otherwise
+TRIALS = "trials"  # the folder in it of all trials, beside those of the experiments

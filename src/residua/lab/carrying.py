@@ -5,45 +5,32 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from residua.data.dataset import Data
 from residua.errors import UserError
 from residua.files import BusyError, claimed
-from residua.judging.runfiles import CONFIG, SUMMARY
-from residua.lab.inside.gradients import gradients
-from residua.lab.measurements import (
-    ERROR,
-    FOLDER,
-    THROUGH,
-    Trained,
-    applies,
-    measure,
-    reached,
-    some_of,
-    write_json,
-)
-from residua.lab.pictures import look_at
+from residua.judging.runfiles import CONFIG, LAST, SUMMARY
+from residua.lab.makers import noted
+from residua.lab.measurements import ERROR, applies, measure, read_measured, write_json
+from residua.lab.notes import Heard, Notes
+from residua.lab.pictures import changed, look_at
+from residua.lab.trained import Trained
 from residua.lab.trials import Trial
-from residua.nets.network import Network, Vgg
 from residua.training.keeping.run import STATE
 from residua.training.loop import StoppedError
 from residua.training.running import resume, train
-from residua.training.settings import Settings
-from residua.training.telling.watching import Watch
 
 TRIAL, FAILED = "trial.json", "failed.json"
-Heard = Callable[[int, int], None]  # updates done, updates in all
 
 
 def is_done(run: Path, trial: Trial, measurements: Sequence[str]) -> bool:
     """Whether a trial has been trained and all of this measured."""
     wanted = [ERROR, *(name for name in measurements if applies(name, trial.spec))]
-    return all((run / FOLDER / f"{name}.json").exists() for name in wanted)
+    return all(read_measured(run, name) for name in wanted)
 
 
 def carry_out(
@@ -56,24 +43,27 @@ def carry_out(
     heard: Heard | None = None,
 ) -> None:
     """Do what is missing of a trial. A failure is written down, and raised as one sentence."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    with claimed(run), _one_thread():
-        if is_done(run, trial, measurements):
-            return
-        (run / FAILED).unlink(missing_ok=True)
-        try:
-            _train(trial, run, where, device, heard)
-            trained = Trained(run, look_at(where).parted(run))
-            for name in (ERROR, *measurements):
-                measure(trained, name)
-            shutil.rmtree(run / STATE, ignore_errors=True)  # checkpoints, the larger part of a run
-        except (StoppedError, BusyError):
-            raise
-        except (UserError, RuntimeError, MemoryError) as error:  # PyTorch's lack of memory is a RuntimeError
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            run.mkdir(exist_ok=True)
-            write_json(run / FAILED, {"reason": reason})
-            raise UserError(f"{trial.name} failed: {reason}") from error
+    try:
+        run.parent.mkdir(parents=True, exist_ok=True)
+        with claimed(run), _exactly():
+            if not is_done(run, trial, measurements):
+                (run / FAILED).unlink(missing_ok=True)
+                with noted(run, trial.device):
+                    _train(trial, run, where, device, heard)
+                    _measure(run, where, device, measurements)
+    except (StoppedError, BusyError):
+        raise
+    except Exception as error:  # whatever it is, the other trials go on
+        reason = _in_short(error)
+        note_failure(run, reason, "".join(traceback.format_exception(error)))
+        raise UserError(f"{trial.name} failed: {reason}") from error
+
+
+def note_failure(run: Path, reason: str, details: str = "") -> None:
+    """Write down why a trial could not be carried out, if that can be written."""
+    with contextlib.suppress(OSError, UserError):
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(run / FAILED, {"reason": reason, "details": details})
 
 
 def failure(run: Path) -> str | None:
@@ -84,62 +74,46 @@ def failure(run: Path) -> str | None:
         return None
 
 
+def _in_short(error: Exception) -> str:
+    """Say an error in a line; of one that nobody foresaw, which it is."""
+    said, kind = str(error).partition("\n")[0], type(error).__name__
+    if not said:
+        return kind
+    return said if isinstance(error, (UserError, RuntimeError, OSError)) else f"{kind}: {said}"
+
+
 def _train(trial: Trial, run: Path, where: str, device: str, heard: Heard | None) -> None:
-    if (run / SUMMARY).exists():
+    over = (run / SUMMARY).exists()
+    if over and (run / LAST).exists():
         return
+    if look_at(where).digest != trial.pictures:
+        raise changed(where)
     watch = Notes(run, where, heard)
-    if (run / CONFIG).exists():
-        resume(run, watch=watch)
+    if (run / CONFIG).exists() and not over:
+        resume(run, data=where, device=device, watch=watch)
     else:
-        if run.exists():  # killed before it had begun
+        if run.exists():  # killed before it had begun, or only its results are here
             shutil.rmtree(run)
         train(where, out=run, watch=watch, threads=1, device=device, **trial.asked())
     write_json(run / TRIAL, trial.as_json())
 
 
-class Notes(Watch):
-    """Takes down the gradients after each pass, and says how far the training is."""
-
-    def __init__(self, run: Path, where: str, heard: Heard | None) -> None:
-        self.path = run / FOLDER / f"{THROUGH}.json"
-        self.run, self.where, self.heard = run, where, heard
-        self.data: Data | None = None
-        self.settings: Settings
-
-    def began(self, settings: Settings, step: int) -> None:
-        """Hear that updates begin."""
-        self.settings = settings
-        self.stepped(step, 0.0, 0)
-
-    def stepped(self, step: int, loss: float, pictures: int) -> None:  # noqa: ARG002 - as a watcher has it
-        """Hear of an update."""
-        if self.heard:
-            self.heard(step, self.settings.steps)
-
-    def judged(self, network: Network | Vgg, line: dict[str, Any]) -> None:
-        """Measure the gradients of a few held-out pictures."""
-        self.data = self.data or look_at(self.where).parted(self.run)
-        found = gradients(network, *some_of(self.data, self.settings))
-        passes = self._before(line["epoch"])
-        passes.append({"epoch": line["epoch"], **reached(found), **found.as_json()})
-        self.path.parent.mkdir(exist_ok=True)
-        write_json(self.path, {"passes": passes})
-
-    def _before(self, epoch: int) -> list[dict[str, Any]]:
-        """Return what was noted of earlier passes; a pass made again replaces what was noted of it."""
-        try:
-            passes = json.loads(self.path.read_text(encoding="utf-8"))["passes"]
-        except FileNotFoundError:
-            return []
-        return [each for each in passes if each["epoch"] < epoch]
+def _measure(run: Path, where: str, device: str, measurements: Sequence[str]) -> None:
+    trained = Trained(run, look_at(where).parted(run), device)
+    for name in (ERROR, *measurements):
+        measure(trained, name)
+    shutil.rmtree(run / STATE, ignore_errors=True)  # checkpoints, the larger part of a run
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread, whose sums have the same last bits however many trials there are at once."""
-    before = torch.get_num_threads()
+def _exactly() -> Iterator[None]:
+    """Compute in whole fp32 with one thread: sums have the same last bits however many trials there are."""
+    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = torch.get_num_threads(), matmul.allow_tf32, convolution.allow_tf32
     torch.set_num_threads(1)
+    matmul.allow_tf32 = convolution.allow_tf32 = False
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        threads, matmul.allow_tf32, convolution.allow_tf32 = before
+        torch.set_num_threads(threads)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from residua.errors import UserError, unknown
 from residua.files import replacing
+from residua.lab import TRIALS
 from residua.lab.claims import about
-from residua.lab.experiment import Experiment
+from residua.lab.experiment import Experiment, check_name
 from residua.training.asking.configfile import read_config
 
 NAMES = (  # in the order in which they build on each other
@@ -29,8 +30,8 @@ NAMES = (  # in the order in which they build on each other
 )
 ENDINGS = (".yaml", ".yml")
 EXAMPLE = """\
-# An experiment: `residua lab run {name}.yaml` runs it as it is.
-name: {name}
+# An experiment: `residua lab run {file}` runs it as it is.
+name: "{name}"
 title: Does dropping units at random help?
 question: The last unit is left out of half of the updates, the first of hardly any.
 
@@ -63,14 +64,14 @@ claims:
 
 def experiment(which: str | os.PathLike[str] | Experiment) -> Experiment:
     """Return an experiment by its name, or from a YAML file."""
-    if isinstance(which, Experiment):
-        return which
-    name = os.fspath(which)
-    if name in NAMES:
-        return _shipped(name)
-    if name.endswith(ENDINGS):
-        return Experiment.read({"name": Path(name).stem, **read_config(Path(name))})
-    raise unknown("experiment", name, NAMES)
+    made = which if isinstance(which, Experiment) else _named(os.fspath(which))
+    _check_free(made.name, made)
+    return made
+
+
+def name_of(which: str) -> str:
+    """Return the name of an experiment by which it was run: that in a file, or as it is."""
+    return experiment(which).name if which.endswith(ENDINGS) else which
 
 
 def experiments() -> list[Experiment]:
@@ -80,16 +81,30 @@ def experiments() -> list[Experiment]:
 
 def write_example(name: str, folder: Path | None = None) -> Path:
     """Write a small experiment to begin from, which runs as it is; a file that exists stays."""
-    text = EXAMPLE.format(name=name.removesuffix(".yaml"))
-    path = (folder or Path()) / f"{name.removesuffix('.yaml')}.yaml"
+    path = Path(folder or "", name if name.endswith(ENDINGS) else f"{name}.yaml")
+    check_name(path.stem)
+    _check_free(path.stem)
     if path.exists():
         raise UserError(f"{path} exists, and is not overwritten: name another.")
-    if path.stem in NAMES:
-        raise UserError(f"{path.stem!r} comes with Residua: give your experiment another name.")
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    experiment(path)
+        temporary.write_text(EXAMPLE.format(name=path.stem, file=path.name), encoding="utf-8")
     return path
+
+
+def _named(name: str) -> Experiment:
+    if name in NAMES:
+        return _shipped(name)
+    if name.endswith(ENDINGS):
+        return Experiment.read({"name": Path(name).stem, **read_config(Path(name))})
+    raise unknown("experiment", name, NAMES)
+
+
+def _check_free(name: str, made: Experiment | None = None) -> None:
+    """Fail for a name whose folder holds something else."""
+    if name in NAMES and made != _shipped(name):
+        raise UserError(f"{name!r} comes with Residua: give your experiment another name.")
+    if name.casefold() == TRIALS:
+        raise UserError(f"{name!r} is the folder of all trials: give your experiment another name.")
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
@@ -14,6 +14,38 @@ from residua.errors import UserError, unknown
 from residua.nets.values import checked
 
 COUNTED = ("parameters", "multiply_adds", "depth", "unit_weights")  # what is the same in every training
+ERRORS = ("error", "train_error")  # what is always measured
+QUANTITIES: Mapping[str, tuple[str, ...]] = {  # and by measurement
+    "responses": ("deviation",),
+    "gradients": tuple(
+        f"{stage}_{name}"
+        for stage in ("initial", "final")
+        for name in ("ratio", "near_zero", "least", "direct", "predicted")
+    ),
+    "lesions": (
+        "one_removed",
+        "worst_removed",
+        "one_lost",
+        "dotted_removed",
+        "dotted_more",
+        "all_removed",
+        "rise",
+        "swaps_rise",
+    ),
+    "paths": ("effective_low", "effective_high", "effective_share", "gradient_length", "decay"),
+    "statistics": (
+        "running",
+        "batch",
+        "exact",
+        "momentum_0.1",
+        "momentum_0.01",
+        "batch_more",
+        "running_more",
+        "momentum_more",
+    ),
+}
+
+Labels = tuple[Set[str], tuple[int, int]]  # of a scale's networks, and its least and greatest {depth}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,34 +62,54 @@ class Claim:
     says: str  # in words
     source: str = ""  # the paper
     place: str = ""  # the table or figure in it
+    page: int | None = None  # where it stands, if that is known
     quantity: str = "error"
     of: str | None = None
     over: str | None = None  # the quantity is then `of`'s divided by that of this one
     number: str | None = None  # as it is printed
     spread: float = 0.0  # the paper's own, around its number
+    allowed: float = 0.0  # what is taken for it where the paper states none
     above: float | None = None
     below: float | None = None
     less: str | None = None
     than: str | None = None
+    cost: float | None = None  # the share by which the multiply-adds of an order's networks may differ
     classes: int = 10  # of the data that it is about
-    everywhere: bool = False  # whether it is about other data and shorter trainings too; an order always is
+    everywhere: bool = True  # whether it is about other data and shorter trainings too; an order always is
+    trained: bool = True  # False: no experiment trains what it is about, and it is only told
     elsewhere: str | None = None  # how it is retold wrongly
+    ours: bool = False  # whether its bound, or all of it, is the lab's own and no paper's
+    beside: str | None = None  # why its number is never judged, and only stands beside what was measured
 
     def __post_init__(self) -> None:
         """Check the values, and that they make one kind of claim."""
         hints = get_type_hints(Claim)
         for f in fields(self):
             object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
-        if self.number is not None:
-            self.printed  # noqa: B018 - fails if it is no number
-        if (self.less is None) != (self.than is None):
-            raise UserError(f"claim {self.id!r} is half an order: say both `less` and `than`.")
         self.labels(0, 0)
-        kinds = [self.number is not None, self.bounded, self.less is not None]
-        if sum(kinds) > 1:
-            raise UserError(f"claim {self.id!r} is several at once: a number, a bound, or an order.")
-        if any(kinds[:2]) and self.of is None:
-            raise UserError(f"claim {self.id!r} does not say of which network: write a line `of: LABEL`.")
+        if wrong := self._wrong():
+            raise UserError(f"claim {self.id!r} {wrong}.")
+
+    def _wrong(self) -> str | None:
+        """Say what keeps it from being one claim."""
+        number, order = self.number is not None, self.less is not None
+        if number:
+            self.printed  # noqa: B018 - fails if it is no number
+        if order != (self.than is not None):
+            return "is half an order: say both `less` and `than`"
+        if number + self.bounded + order > 1:
+            return "is several at once: a number, a bound, or an order"
+        if order and self.less == self.than:
+            return f"compares {self.less!r} with itself: name another network in `less` or `than`"
+        if (number or self.bounded) and self.of is None:
+            return "does not say of which network: write a line `of: LABEL`"
+        if self.over and not (number or self.bounded):
+            return "has `over` without a number: write a line `number`, `above` or `below`"
+        if self.of and not (number or self.bounded):
+            return "has `of` and nothing to judge it by: write a line `number`, `above` or `below`"
+        if self.above is not None and self.below is not None and self.above >= self.below:
+            return f"is above {self.above:g} and below {self.below:g} at once: swap them"
+        return None
 
     @classmethod
     def read(cls, given: Any, experiment: str) -> Self:
@@ -71,6 +123,8 @@ class Claim:
             if name not in names:
                 raise unknown("field of a claim", str(name), names)
         values = {"experiment": experiment, **given}
+        if type(number := values.get("number")) in (int, float):  # as YAML reads it without quotes
+            values["number"] = f"{number:.12g}"
         if missing := [name for name in ("id", "says") if name not in values]:
             raise UserError(
                 f"a claim of {experiment!r} has no {missing[0]}: write a line `{missing[0]}: ...`."
@@ -99,6 +153,11 @@ class Claim:
         return self.quantity in COUNTED
 
     @property
+    def in_points(self) -> bool:
+        """Whether its quantity is an error in percent."""
+        return self.quantity in ERRORS
+
+    @property
     def printed(self) -> tuple[float, float]:
         """Return the number, and the worth of its last printed digit.
 
@@ -124,12 +183,38 @@ def published() -> tuple[Claim, ...]:
     import yaml
 
     rows = yaml.safe_load(files("residua.lab").joinpath("claims.yaml").read_text(encoding="utf-8"))
-    claims = tuple(Claim.read(row, "") for row in rows)
-    if len({claim.id for claim in claims}) < len(claims):
-        raise AssertionError("two claims have one id")
-    return claims
+    return tuple(Claim.read({"everywhere": False, **row}, "") for row in rows)
 
 
 def about(experiment: str) -> tuple[Claim, ...]:
     """Return the claims that an experiment is about."""
     return tuple(claim for claim in published() if claim.experiment == experiment)
+
+
+def check_claims(claims: Sequence[Claim], measurements: Sequence[str], scales: Sequence[Labels]) -> None:
+    """Fail for claims that an experiment with these measurements and labels could never judge."""
+    seen: set[str] = set()
+    known = sorted({label for labels, _ in scales for label in labels})
+    for claim in claims:
+        if claim.id in seen:
+            raise UserError(f"two claims are called {claim.id!r}: give each an id of its own.")
+        seen.add(claim.id)
+        _check_quantity(claim, measurements)
+        filled = [(labels, claim.labels(*depths)) for labels, depths in scales]
+        for place in range(len(claim.labels(0, 0)) if claim.trained else 0):
+            named = [(labels, label[place]) for labels, label in filled if label[place]]
+            if named and not any(label in labels for labels, label in named):
+                raise unknown(f"network in claim {claim.id!r}", str(named[0][1]), known)
+
+
+def _check_quantity(claim: Claim, measurements: Sequence[str]) -> None:
+    every = {f"{name}.{quantity}": name for name, quantities in QUANTITIES.items() for quantity in quantities}
+    if claim.quantity in (*COUNTED, *ERRORS):
+        return
+    if claim.quantity not in every:
+        raise unknown(f"quantity in claim {claim.id!r}", claim.quantity, [*COUNTED, *ERRORS, *every])
+    if (measurement := every[claim.quantity]) not in measurements:
+        raise UserError(
+            f"claim {claim.id!r} is about {claim.quantity}, which is not measured: write a line "
+            f"`measurements: [{', '.join([*measurements, measurement])}]`."
+        )

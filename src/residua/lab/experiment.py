@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
 from string import Formatter
 from typing import Any, Self, get_type_hints
 
 from residua.errors import UserError, unknown
-from residua.lab.claims import Claim
+from residua.lab.claims import Claim, Labels, check_claims
 from residua.lab.scales import SCALES, Depths, Scale, known, mapping
 from residua.nets.spec import AnySpec
 from residua.nets.values import checked
 from residua.nets.zoo import spec
 from residua.training.asking.changes import Changes
+from residua.training.recipes import RECIPES
 
 MEASUREMENTS = ("responses", "gradients", "lesions", "paths", "statistics")
+DATA_DECIDES = ("num_classes", "in_channels", "input_size")  # of a network that is trained
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,13 @@ class Experiment:
         hints = get_type_hints(Experiment)
         for name in ("name", "title", "question", "trained", "measurements"):
             object.__setattr__(self, name, checked(name, getattr(self, name), hints[name]))
-        if not re.fullmatch(r"\w[\w-]{0,59}", self.name):
-            raise UserError(f"name={self.name!r} is not valid: use letters, digits, _ and - only.")
+        check_name(self.name)
         for measurement in self.measurements:
             if measurement not in MEASUREMENTS:
                 raise unknown("measurement", measurement, MEASUREMENTS)
         if not mapping("networks", self.networks):
             raise UserError(f"experiment {self.name!r} has no networks: name at least one.")
-        Changes.sorted(mapping("recipe", self.recipe))
+        check_recipe(None, self.recipe)
         if not isinstance(self.claims, (list, tuple)):
             raise UserError(f"the claims of {self.name!r} are no list: begin each with a dash.")
         claims = tuple(Claim.read(claim, self.name) for claim in self.claims)
@@ -68,6 +70,8 @@ class Experiment:
             if scale not in SCALES:
                 raise unknown("scale", scale, SCALES)
             self.members(scale)
+        if scales := self._labels():
+            check_claims(claims, self.measurements, scales)
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:
@@ -83,7 +87,9 @@ class Experiment:
             raise unknown("scale", name, SCALES)
         own = mapping(f"scale {name}", self.scales.get(name) or {})
         chosen = SCALES[name].edit(**own)
-        return chosen.edit(changes={**SCALES[name].changes, **self.recipe, **own.get("changes", {})})
+        changes = {**SCALES[name].changes, **self.recipe, **own.get("changes", {})}
+        check_recipe(chosen.recipe or "fast", changes)
+        return chosen.edit(changes=changes)
 
     def members(self, scale: str) -> list[Member]:
         """Return the networks at a scale, in their order."""
@@ -95,16 +101,32 @@ class Experiment:
                 if named in found:
                     raise UserError(f"two networks of {self.name!r} are called {named!r}: name each once.")
                 found[named] = self._member(named, given, depths, scale)
+                check_recipe(chosen.recipe or "fast", {**chosen.changes, **found[named].changes})
         for label in chosen.without:
             if label not in found:
                 raise unknown(f"network of {self.name!r}", label, found)
+        if not found.keys() - set(chosen.without):
+            raise UserError(
+                f"{self.name!r} has no network at scale {scale}: leave one in, and name its depths."
+            )
         return [member for label, member in found.items() if label not in chosen.without]
 
+    def _labels(self) -> list[Labels]:
+        """Return the networks' labels at every scale that can be filled in."""
+        found: list[Labels] = []
+        for scale in SCALES:
+            with suppress(UserError):
+                found.append(({member.label for member in self.members(scale)}, self.scale(scale).ends))
+        return found
+
     def _member(self, label: str, given: Any, depths: Mapping[str, int], scale: str) -> Member:
+        if not (label.strip() and label.isprintable()):
+            raise UserError(f"{label!r} of {self.name!r} labels no network: use letters that can be seen.")
         fields_ = {"network": given} if isinstance(given, str) else dict(mapping(label, given))
         recipe = mapping("recipe", fields_.pop("recipe", {}))
         name = self._filled(str(fields_.pop("network", "")), depths, scale)
-        Changes.sorted(recipe)
+        if self.trained and (decided := [name for name in DATA_DECIDES if name in fields_]):
+            raise UserError(f"{decided[0]} of {label!r} is what the pictures make it: leave it out.")
         return Member(label, spec(name, **fields_), recipe)
 
     def _filled(self, text: str, depths: Mapping[str, int], scale: str) -> str:
@@ -115,6 +137,29 @@ class Experiment:
                 f"{text!r} of experiment {self.name!r} cannot be filled in at scale {scale}: say under "
                 f"scales, {scale}, depths what each of its names in braces stands for."
             ) from None
+
+
+def check_name(name: str) -> None:
+    """Fail for what cannot name a folder."""
+    if not re.fullmatch(r"\w[\w-]{0,59}", name):
+        raise UserError(f"name={name!r} is not valid: use letters, digits, _ and - only.")
+
+
+def check_recipe(name: str | None, given: Any) -> None:
+    """Fail for a recipe that does not exist, and for changes that it, or without a name any, cannot have."""
+    changes = Changes.sorted(mapping("recipe", given))
+    for other in given:
+        if other not in changes.recipe and not other.startswith("augmentation."):
+            raise UserError(f"{other} is no part of a recipe, so no experiment changes it: leave it out.")
+    if name is None:
+        return
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    small, photo = RECIPES[name]
+    try:
+        changes.of_recipe(small)
+    except UserError:
+        changes.of_recipe(photo)
 
 
 def _placeholders(label: str, given: Any) -> set[str]:

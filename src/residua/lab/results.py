@@ -6,36 +6,28 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from residua.errors import UserError
 from residua.files import replacing
 from residua.judging.runfiles import SUMMARY, read_metrics
+from residua.lab.bypicture import Each
 from residua.lab.carrying import failure, is_done
+from residua.lab.chance import Sample, Spread
 from residua.lab.claims import COUNTED, Claim
 from residua.lab.experiment import Experiment, Member
-from residua.lab.measurements import ERROR, THROUGH, Found, applies, read_measured, write_json
+from residua.lab.measurements import ERROR, Found, applies, by_picture, read_measured, write_json
+from residua.lab.notes import notes_of
 from residua.lab.trials import Trial
-from residua.lab.verdicts import (
-    APART,
-    Sample,
-    Spread,
-    Verdict,
-    judged_bound,
-    judged_number,
-    judged_order,
-)
+from residua.lab.verdicts import APART, Verdict, judged_bound, judged_number, judged_order
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import title
 
-RESULTS, TABLE, MADE = "results.json", "results.csv", "made.json"
+RESULTS, TABLE = "results.json", "results.csv"
 State = Literal["finished", "failed", "missing"]
 
 
@@ -66,7 +58,7 @@ class Results:
     experiment: Experiment
     scale: str
     data: str | None
-    classes: int | None
+    cifar: int | None  # classes of pictures such as CIFAR's
     lab: Path
     members: Sequence[Member]
     rows: Sequence[Row]
@@ -95,9 +87,9 @@ class Results:
         if quantity in COUNTED:
             value = self.counted.get(label, {}).get(quantity)
             return Sample({} if value is None else {0: value})
-        rows = [row for row in self.rows if row.label == label and quantity in row.values]
-        wrong = {row.seed: self._wrong(row) for row in rows} if quantity == ERROR else None
-        return Sample({row.seed: row.values[quantity] for row in rows}, wrong)
+        each = {row.seed: self._by_picture(row, quantity) for row in self.rows if row.label == label}
+        wrong = {seed: numbers for seed, numbers in each.items() if numbers is not None}
+        return Sample(self._values(label, quantity), wrong)
 
     def summary(self) -> dict[str, dict[str, Spread]]:
         """Return n, median and spread of every quantity of every network."""
@@ -105,7 +97,7 @@ class Results:
             member.label: {
                 quantity: spread
                 for quantity in self.quantities()
-                if (spread := self.sample(member.label, quantity).spread)
+                if (spread := Sample(self._values(member.label, quantity)).spread)
             }
             for member in self.members
         }
@@ -117,8 +109,8 @@ class Results:
     def measured(self, row: Row, name: str) -> Found | None:
         """Return all that a measurement found of a trial, for its figures.
 
-        The names are those of `Experiment.measurements`, "error", and "through_training". What could not be
-        measured of this network has the detail None, and says `why_not`.
+        The names are those of `Experiment.measurements`, and "error". What could not be measured of this
+        network has the detail None, and says `why_not`.
         """
         return read_measured(self.lab / "trials" / row.trial, name)
 
@@ -130,8 +122,7 @@ class Results:
 
     def gradients_through_training(self, row: Row) -> list[dict[str, Any]]:
         """Return the gradients that were taken down after each pass."""
-        found = self.measured(row, THROUGH)
-        return found["passes"] if found else []
+        return notes_of(self.lab / "trials" / row.trial)
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as plain data: the same bytes wherever the same was measured."""
@@ -183,31 +174,59 @@ class Results:
         return text.getvalue()
 
     def _verdict(self, claim: Claim) -> Verdict:
-        depths = self.experiment.scale(self.scale).depths.get("depth") or (0,)
-        of, over, less, than = claim.labels(min(depths), max(depths))
+        of, over, less, than = claim.labels(*self.experiment.scale(self.scale).ends)
         if why := self._apart(claim, [name for name in (of, over, less, than) if name]):
             return Verdict(claim, APART, why, *self._beside(of, claim))
         if less and than:
-            return judged_order(claim, self.sample(less, claim.quantity), self.sample(than, claim.quantity))
-        sample = self.sample(of or "", claim.quantity)
+            return self._order(claim, less, than)
+        sample, others = self.sample(of or "", claim.quantity), self._others(claim, of)
         if over:
             divisor = self.sample(over, claim.quantity).values
             sample = Sample({s: v / divisor[s] for s, v in sample.values.items() if divisor.get(s)})
-        return judged_bound(claim, sample) if claim.bounded else judged_number(claim, sample)
+            others = []
+        judge = judged_bound if claim.bounded else judged_number
+        return judge(claim, sample, others)
+
+    def _order(self, claim: Claim, less: str, than: str) -> Verdict:
+        """Judge an order; one that is about networks of like cost says how alike that is."""
+        both = self.sample(less, claim.quantity), self.sample(than, claim.quantity)
+        found = judged_order(claim, *both, self._others(claim, less, than))
+        if claim.cost is None:
+            return found
+        ratio = self.counted[less]["multiply_adds"] / self.counted[than]["multiply_adds"]
+        cost = f"{less} has {ratio:.2f} times the multiply-adds of {than}"
+        if abs(ratio - 1) > claim.cost:
+            return replace(found, word=APART, why=f"{cost}, which is not the same cost")
+        return replace(found, why=f"{found.why}; {cost}")
+
+    def _others(self, claim: Claim, *labels: str | None) -> list[Sample]:
+        """Return what was measured of all other networks."""
+        if claim.exact:
+            return []
+        others = (member.label for member in self.members if member.label not in labels)
+        return [Sample(self._values(label, claim.quantity)) for label in others]
+
+    def _values(self, label: str, quantity: str) -> dict[int, float]:
+        rows = (row for row in self.rows if row.label == label)
+        return {row.seed: row.values[quantity] for row in rows if quantity in row.values}
 
     def _apart(self, claim: Claim, labels: Sequence[str]) -> str | None:
         """Say why a claim cannot be judged by these results."""
         if not labels:
             return "a remark"
+        if not claim.trained:
+            return "no experiment trains it"
         known = {member.label for member in self.members}
         if missing := [label for label in labels if label not in known]:
             return f"{missing[0]} is not trained at this scale"
+        if claim.beside:
+            return claim.beside
         if claim.exact or claim.less or claim.everywhere:
             return None
         if self.scale != "paper":
             return "another scale"
-        if self.classes != claim.classes:
-            return f"data of {claim.classes} classes are meant"
+        if self.cifar != claim.classes:
+            return f"CIFAR-{claim.classes} is meant: 50,000 pictures of 32x32 in colour"
         return None
 
     def _beside(self, of: str | None, claim: Claim) -> tuple[float | None, None, int]:
@@ -215,10 +234,9 @@ class Results:
         found = self.sample(of, claim.quantity).spread if of and not claim.over else None
         return (found.median, None, found.n) if found else (None, None, 0)
 
-    def _wrong(self, row: Row) -> NDArray[np.bool_]:
-        detail = (self.measured(row, ERROR) or {})["detail"]
-        bits = np.frombuffer(bytes.fromhex(detail["wrong"]), np.uint8)
-        return np.unpackbits(bits, count=detail["held_out"]).astype(bool)
+    def _by_picture(self, row: Row, quantity: str) -> Each | None:
+        measurement, _, own = quantity.partition(".")
+        return by_picture(self.measured(row, measurement if own else ERROR), own or quantity)
 
 
 def folder_of(lab: Path, experiment: str, scale: str) -> Path:
@@ -232,11 +250,11 @@ def gather(
     trials: Sequence[tuple[Member, Trial]],
     lab: Path,
     data: str | None = None,
-    classes: int | None = None,
+    cifar: int | None = None,
 ) -> Results:
-    """Read what the trials have come to so far."""
+    """Read what the trials have come to so far; `cifar` are the classes of pictures such as CIFAR's."""
     rows = [_row(member, trial, lab, experiment.measurements) for member, trial in trials]
-    return Results(experiment, scale, data, classes, lab, experiment.members(scale), rows)
+    return Results(experiment, scale, data, cifar, lab, experiment.members(scale), rows)
 
 
 @cache

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from residua.data.ahead import processors
 from residua.errors import UserError
+from residua.lab import LAB
 from residua.lab.catalogue import experiment as named
 from residua.lab.experiment import Experiment
-from residua.lab.measurements import write_json
-from residua.lab.pictures import Pictures, look_at
-from residua.lab.reporting.keeping import Pages
-from residua.lab.results import MADE, Results, gather
+from residua.lab.pictures import look_at
+from residua.lab.results import Results
 from residua.lab.sweep import Onlooker, Planned, Sweep
-from residua.lab.trials import Trial, trials
+from residua.lab.trials import trials
+from residua.lab.written import Written
 from residua.nets.devices import device_named
 from residua.nets.values import at_least
-from residua.training.keeping.environment import environment
 
-LAB = Path("runs", "lab")
-MOST_JOBS = 8
+MOST_JOBS, GPU_JOBS = 8, 4
 Which = str | os.PathLike[str] | Experiment
 
 
@@ -48,7 +46,9 @@ def run_experiments(
     seeds: int | None = None,
     jobs: int | None = None,
     device: str = "auto",
+    compiled: bool = False,
     out: str | os.PathLike[str] = LAB,
+    kept: str | os.PathLike[str] | None = None,
     onlooker: Onlooker | None = None,
     command: Sequence[str] | None = None,
     report: bool = True,
@@ -56,61 +56,42 @@ def run_experiments(
     """Run experiments, which share their trials, and return their results in order.
 
     Each training has one thread, so that its bits are the same however many there are at once: as many as
-    there are processors, at most eight, and on a GPU one, unless `jobs` says otherwise.
+    there are processors, at most eight, and on a GPU four, unless `jobs` says otherwise.
 
     After every trial the results of the experiments that it is part of are written below `out`: a sweep that
     is stopped leaves a valid part, and the next one goes on from there. A trial that fails does not stop the
-    others; `Results.rows` says why it did. Without `report` no pages are written.
+    others; `Results.rows` says why it did. What is small of each finished trial goes into the folder `kept`,
+    and what is there from another machine is not run again. Without `report` no pages are written.
     """
     at_least("seeds", seeds, 1)
     at_least("jobs", jobs, 1)
-    jobs = jobs or _usual_jobs(device)
-    lab, chosen = Path(out), [named(each) for each in which]
-    where = _data(chosen, scale, data)
+    lab, chosen, onlooker = Path(out), [named(each) for each in which], onlooker or Onlooker()
+    where, kind = _data(chosen, scale, data), torch.device(device_named(device)).type
     look_at.cache_clear()  # they may have changed since
     pictures = look_at(where) if where else None
     planned: Planned = [
-        (each, trials(each, scale, pictures.digest, seeds) if pictures else []) for each in chosen
+        (
+            each,
+            trials(each, scale, pictures.digest, seeds, device=kind, compiled=compiled) if pictures else [],
+        )
+        for each in chosen
     ]
-    pages = Pages(lab, [each.name for each in chosen], scale)
-    made = {
-        "command": list(command or sys.argv),
-        "environment": environment(),
-        "jobs": jobs,
-        "began": datetime.now(UTC).isoformat(),
-    }
-
-    def write(trial: Trial) -> None:
-        for each, own in planned:
-            if any(trial.digest == other.digest for _, other in own):
-                _gathered(each, scale, own, lab, where, pictures).write()
-                if report:
-                    pages.changed(each.name)
-
-    began = time.monotonic()
-    sweep = Sweep(planned, lab, where or "", jobs=jobs, device=device, onlooker=onlooker, ended=write)
+    keeping = Path(kept) if kept else None
+    written = Written(planned, scale, lab, where, pictures, keeping, report, command or sys.argv)
+    for sentence in written.replacing():
+        onlooker.say(sentence)
+    written.take()
+    settings: dict[str, Any] = {"jobs": jobs or _usual_jobs(kind), "device": device, "onlooker": onlooker}
+    sweep = Sweep(planned, lab, where or "", **settings, ended=written.trial)
     try:
         sweep.go()
     finally:
-        made |= {"seconds": round(time.monotonic() - began, 1)}
-        results = [_gathered(each, scale, own, lab, where, pictures) for each, own in planned]
-        for found in results:
-            found.write()
-            write_json(found.folder / MADE, made)
-        if report:
-            pages.finish()
+        results = written.finish()
     return results
 
 
-def _usual_jobs(device: str) -> int:
-    return min(MOST_JOBS, processors()) if device_named(device) == "cpu" else 1
-
-
-def _gathered(
-    each: Experiment, scale: str, own: Any, lab: Path, where: str | None, pictures: Pictures | None
-) -> Results:
-    classes = len(pictures.data.classes) if pictures else None
-    return gather(each, scale, own, lab, where if each.trained else None, classes)
+def _usual_jobs(kind: str) -> int:
+    return min(MOST_JOBS if kind == "cpu" else GPU_JOBS, processors())
 
 
 def _data(chosen: Sequence[Experiment], scale: str, data: str | os.PathLike[str] | None) -> str | None:

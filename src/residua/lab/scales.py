@@ -40,11 +40,11 @@ class Scale:
     """How much of an experiment is run: depths, data, length and repetitions."""
 
     data: str | None = None  # None: the user names it
-    recipe: str | None = None  # None: the fast one, suited to the pictures
+    recipe: str | None = None  # None: the fast one, long enough for the pictures
     epochs: int | None = None  # None: the recipe's
     limit: int | None = None  # pictures to train on
     val: float = 0.1  # share of each class that is held out, where the data holds nothing out itself
-    seeds: int = 2
+    seeds: int = 3
     depths: Depths = field(default_factory=dict)  # what stands for {depth} and the like in networks
     without: tuple[str, ...] = ()  # labels of networks that are left out
     changes: Mapping[str, Any] = field(default_factory=dict)  # of the recipe
@@ -61,13 +61,22 @@ class Scale:
         within("val", self.val, 0, 1)
         Changes.sorted(mapping("changes", self.changes))
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The least and the greatest {depth}; 0 without any."""
+        depths = self.depths.get("depth") or (0,)
+        return min(depths), max(depths)
+
     def edit(self, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field fails with the nearest."""
         return replace(self, **known("field of a scale", changes, Scale))
 
 
+# The recipe of the first paper in a few passes: its rate rises and falls once. Faster recipes change what an
+# update is, and with it what is to be compared.
+SHORT = {"schedule": "linear", "warmup": 0.25}
 SCALES: Mapping[str, Scale] = {
-    "quick": Scale(data="digits", epochs=4, seeds=3, changes={"batch": 64, "learning_rate": 0.1}),
-    "small": Scale(recipe="fast", epochs=8, seeds=3),
+    "quick": Scale(data="digits", recipe="paper", epochs=4, seeds=3, changes={**SHORT, "batch": 64}),
+    "small": Scale(recipe="paper", epochs=8, seeds=3, changes=SHORT),
     "paper": Scale(recipe="paper", seeds=5),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from residua.errors import UserError
 from residua.files import BusyError
-from residua.lab.carrying import carry_out, is_done
+from residua.lab.carrying import carry_out, is_done, note_failure
 from residua.lab.course import Course
 from residua.lab.experiment import Experiment, Member
 from residua.lab.trials import Trial
@@ -56,7 +56,6 @@ class Sweep:
         tasks = list(_tasks(planned, lab, data, device))
         missing = [task for task in tasks if not is_done(task.run, task.trial, task.measurements)]
         self.finished = len(tasks) - len(missing)
-        self.failed: dict[str, str] = {}  # reasons by trial
         self._waiting = deque(missing)
         self.course = Course([task.trial for task in missing], self.jobs)
 
@@ -118,6 +117,8 @@ class Sweep:
             self._put_off(word.task, word.reason)
             time.sleep(PATIENCE)
         else:
+            if word.kind == "died":  # and could not say so itself
+                note_failure(word.task.run, word.reason)
             self._ended(word.task, None if word.kind == "well" else word.reason)
 
     def _next(self) -> Task:
@@ -137,8 +138,6 @@ class Sweep:
         self.onlooker.moved(self.course)
 
     def _ended(self, task: Task, reason: str | None) -> None:
-        if reason:
-            self.failed[task.trial.name] = reason
         self.course.ended(task.trial, well=not reason)
         self.onlooker.ended(self.course, task.trial, reason)
         self._heard(task.trial)

@@ -10,15 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from residua.lab.experiment import Experiment, Member
+from residua.lab import TRIALS
+from residua.lab.experiment import DATA_DECIDES, Experiment, Member
 from residua.lab.scales import Scale
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec, Spec, VggSpec
 from residua.training.recipes import RECIPES
 
-VERSION = 1  # of everything that decides results and is not said here; another one makes all trials anew
-DATA_DECIDES = ("name", "num_classes", "in_channels", "input_size")
-SPLIT_SEED = 0  # all trials of a data set are judged by the same pictures
+VERSION = 2  # of everything that decides results and is not said here; another one makes all trials anew
+SPLIT_SEED = 0  # all trials of a data set learn from the same pictures, and are judged by the same
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Trial:
     settings: Mapping[str, Any]  # as `residua.train` takes them, but for the network
     seed: int
     pictures: str  # digest of the data
+    device: str = "cpu"  # or cuda: sums have other last bits there
+    compiled: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -49,7 +51,7 @@ class Trial:
 
     def folder(self, lab: Path) -> Path:
         """Return where its run lies."""
-        return lab / "trials" / self.name
+        return lab / TRIALS / self.name
 
     def asked(self) -> dict[str, Any]:
         """Return what to ask of `residua.train`: nothing is left to be measured."""
@@ -60,6 +62,7 @@ class Trial:
             "weights": "none",
             "precision": "fp32",
             "deterministic": True,
+            "compiled": self.compiled,
             "report": False,  # `residua report` writes it for whoever wants to look at a trial
             "on_nan": "skip",  # a network that cannot be trained has a result too
             "seed": self.seed,
@@ -70,42 +73,47 @@ class Trial:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, from which `read` makes it again."""
         asked = self.asked()
-        return {"spec": asked["spec"], "settings": dict(self.settings), "seed": self.seed} | {
-            "pictures": self.pictures
-        }
+        own = {name: getattr(self, name) for name in ("seed", "pictures", "device", "compiled")}
+        return {"spec": asked["spec"], "settings": dict(self.settings), **own}
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:
         """Read what `to_dict` gave."""
         described = dict(values["spec"])
         kind: type[AnySpec] = VggSpec if described.pop("family") == "vgg" else Spec
-        return cls(kind(**described), values["settings"], values["seed"], values["pictures"])
+        return cls(**{**values, "spec": kind(**described)})
 
     def as_json(self) -> dict[str, Any]:
         """Return all that decides the result, as plain data."""
         asked = self.asked()
-        network = {name: value for name, value in asked["spec"].items() if name not in DATA_DECIDES}
+        network = {
+            name: value for name, value in asked["spec"].items() if name not in ("name", *DATA_DECIDES)
+        }
         recipe = RECIPES[self.settings.get("recipe") or "fast"]
         del asked["report"]
         return {
             **asked,
             "spec": network,
             "recipe": [asdict(recipe.small), asdict(recipe.photo)],
-            "suited": self.settings.get("recipe") is None,
+            "chosen": self.settings.get("recipe") is None,  # then it is long enough for the pictures
             "pictures": self.pictures,
+            "device": self.device,
             "version": VERSION,
         }
 
 
 def trials(
-    experiment: Experiment, scale: str, pictures: str, seeds: int | None = None
+    experiment: Experiment, scale: str, pictures: str, seeds: int | None = None, **computed: Any
 ) -> list[tuple[Member, Trial]]:
-    """Return an experiment's trials, each beside the member that it trains, seed by seed."""
+    """Return an experiment's trials, each beside the member that it trains, seed by seed.
+
+    `computed` says how: `device` and `compiled`.
+    """
     if not experiment.trained:
         return []
     chosen, members = experiment.scale(scale), experiment.members(scale)
     return [
-        (member, Trial(member.spec, _settings(chosen, member), seed, pictures))
+        (member, Trial(member.spec, _settings(chosen, member), seed, pictures, **computed))
         for seed in range(seeds or chosen.seeds)
         for member in members
     ]

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ def _answer(task: Mapping[str, Any]) -> dict[str, Any]:
 
     def heard(step: int, steps: int) -> None:
         if step % PAUSE == 0:
-            _say({"step": step, "steps": steps})
+            with suppress(BrokenPipeError):  # nobody listens: soon the training is asked to save itself
+                _say({"step": step, "steps": steps})
 
     try:
         carry_out(

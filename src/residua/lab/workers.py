@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -90,7 +91,7 @@ class Worker:
                 self._heard(json.loads(line))
         code = self._process.wait()
         if self._task is not None:
-            self._words.put((self, Word(self._task, "died", 0.0, f"its process ended with code {code}")))
+            self._words.put((self, Word(self._task, "died", 0.0, _ended_with(code))))
 
     def _heard(self, said: dict[str, Any]) -> None:
         task = self._task
@@ -101,6 +102,14 @@ class Worker:
             self._words.put((self, Word(task, said["ended"], 1.0, said.get("reason", ""))))
         else:
             self._words.put((self, Word(task, "moved", said["step"] / max(1, said["steps"]))))
+
+
+def _ended_with(code: int) -> str:
+    """Say how a process ended."""
+    if code >= 0:
+        return f"its process ended with code {code}"
+    advice = ": if there was no memory left, fewer --jobs need less" if code == -signal.SIGKILL else ""
+    return f"its process was ended by {signal.Signals(-code).name}{advice}"
 
 
 class Workers:

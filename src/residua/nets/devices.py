@@ -29,7 +29,9 @@ def device_named(wanted: str) -> str:
 def multiplies_bf16(device: str) -> bool:
     """Whether a device multiplies in bf16; where it does not, fp32 may be a hundred times as fast."""
     on_cpu = torch.device(device).type == "cpu"
-    return bool(torch.cpu._is_avx512_bf16_supported() if on_cpu else torch.cuda.is_bf16_supported())
+    if on_cpu:
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def check_precision(name: str, device: str | torch.device) -> None:

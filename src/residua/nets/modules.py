@@ -110,6 +110,33 @@ class StochasticDepth(nn.Module):
         return f"rate={self.rate:g}"
 
 
+class AveragePool(nn.AdaptiveAvgPool2d):
+    """Adaptive average whose gradient can be deterministic on a GPU too, for which PyTorch has no kernel."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__(side)
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Average each part of the image, as two products where that must be deterministic."""
+        if self.side > 1 and x.is_cuda and torch.are_deterministic_algorithms_enabled():
+            return averaged(x, self.side)
+        return super().forward(x)
+
+
+def averaged(x: Tensor, side: int) -> Tensor:
+    """Return what an adaptive average does, by matrices: down, then across."""
+    down, across = (_shares(length, side).to(x) for length in x.shape[2:])
+    return down @ x @ across.T
+
+
+def _shares(length: int, parts: int) -> Tensor:
+    """Return how much each of so many pixels in a row counts in each part of it."""
+    part, pixel = torch.arange(parts)[:, None], torch.arange(length)
+    inside = (pixel >= part * length // parts) & (pixel < -(-(part + 1) * length // parts))
+    return inside / inside.sum(1, keepdim=True)
+
+
 def build(layer: Layer, spec: Spec | None = None) -> nn.Module:
     """Build one layer; only a norm asks the spec which it is."""
     return _norm(layer, spec) if layer.kind == "norm" else BUILDERS[layer.kind](layer)
@@ -179,7 +206,7 @@ BUILDERS: dict[Kind, Callable[[Layer], nn.Module]] = {
     "relu": lambda layer: nn.ReLU(inplace=layer.inplace),
     "max_pool": _max_pool,
     "average_pool": _average_pool,
-    "adaptive_pool": lambda layer: nn.AdaptiveAvgPool2d(layer.outputs.side),
+    "adaptive_pool": lambda layer: AveragePool(layer.outputs.side),
     "subsample": _subsample,
     "squeeze_excitation": lambda layer: SqueezeExcitation(layer.inputs.channels, layer.hidden),
     "stochastic_depth": lambda layer: StochasticDepth(layer.rate),

@@ -12,35 +12,28 @@ from typing import Any
 
 from torch import Tensor
 
-from residua import __version__
 from residua.data.facts import BadImageError
 from residua.data.loading.loader import Batch
-from residua.errors import UserError
 from residua.judging.figures.scores import Scores, judge
-from residua.judging.runfiles import BEST, LAST, LOG
+from residua.judging.runfiles import BEST, LAST
 from residua.nets.devices import in_precision
 from residua.training.keeping import checkpoint
 from residua.training.keeping.interruption import Interruption
 from residua.training.keeping.metrics import append_metrics
+from residua.training.keeping.model import write_network
 from residua.training.keeping.run import Run
 from residua.training.pictures.loaders import Loaders
 from residua.training.settings import Settings
-from residua.training.telling.watching import Watch as Watch
+from residua.training.telling.stopping import StoppedError as StoppedError
+from residua.training.telling.stopping import asked_to_stop, diverged, hopeless, picture_gone, spoiled
+from residua.training.telling.watching import Watch
 from residua.training.updating.freezing import prepare
 from residua.training.updating.schedule import rate
 from residua.training.updating.scores import is_better, is_over
-from residua.training.updating.state import State
+from residua.training.updating.state import Counts, State
 from residua.training.updating.update import DivergedError, Updater
-from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Provenance
-from residua.weights.modelfile import write_model
 
-
-class StoppedError(UserError):
-    """A training that was asked to stop: it is saved and can go on."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+HOPELESS = 100  # updates left out in a row, behind which none is expected that is not
 
 
 class Training:
@@ -52,120 +45,104 @@ class Training:
         self.run, self.loaders, self.state, self.update = run, loaders, state, update
         self.watch, self.asked = watch, asked
         self.settings: Settings = loaders.settings
-        self.counts = state.counts
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted so far."""
+        return self.state.counts
 
     def go(self) -> None:
         """Train to the end."""
-        try:
-            while not self._is_over():
-                epoch = len(self.counts.scores)  # a pass that was not judged is not over
-                self._updates(epoch)
-                self._pass(epoch)
-        except BadImageError as error:
+        settings, recipe, state, counts = self.settings, self.settings.recipe, self.state, self.counts
+        while not self._is_over():
+            epoch = len(counts.scores)  # a pass that was not judged is not over
+            prepare(state.network, recipe, epoch)
+            pace, saved = Pace(counts), time.monotonic()
+            for batch in self._unless_asked(self._rest(epoch)):
+                try:
+                    loss = self.update(batch, epoch)  # forward, backward, check, step, average: or none of it
+                except DivergedError as error:
+                    self._leave_out(error)
+                else:
+                    counts.add(loss, len(batch))
+                    self.watch.stepped(counts.step + 1, loss, len(batch))
+                counts.step += 1
+                if counts.step % settings.log_steps == 0:
+                    self._note(epoch, pace.now())
+                if time.monotonic() - saved > 60 * settings.save_minutes:
+                    self.save()
+                    saved = time.monotonic()
+            self._check()
+            reached, scores = pace.now(), self._judged()
+            line = self._note(epoch, reached, scores)
+            self.watch.passed(line)
+            self.watch.judged(state.judged, line)
+            score = float(getattr(scores, recipe.metric))
+            if is_better(recipe, score, counts.best):
+                counts.best, counts.best_step = score, counts.step
+                write_network(self.run.folder / BEST, state.judged, settings, self.loaders.data, scores)
+            counts.end_pass(score)
             self.save()
-            raise UserError(
-                f"{error} Stopped at step {self.counts.step} and saved: put the picture back as it was, and "
-                f"{self._resuming} goes on."
-            ) from None
-        self._write(LAST)
+        write_network(self.run.folder / LAST, state.judged, settings, self.loaders.data)
 
     def save(self) -> None:
         """Write a checkpoint."""
         self._check()
         checkpoint.save(self.run.state, self.counts.step, self.state.tensors(), self.state.facts())
 
-    @property
-    def _resuming(self) -> str:
-        return f"`residua train --resume {self.run.folder}`"
-
-    def _is_over(self) -> bool:
-        settings, scores = self.settings, self.counts.scores
-        return len(scores) * settings.epoch_steps >= settings.steps or is_over(settings.recipe, scores)
-
-    def _check(self) -> None:
-        """Fail before anything is written that is no network any more."""
-        if not self.state.is_finite():
-            raise UserError(
-                f"the weights are not finite after step {self.counts.step}: they were not saved. Begin again "
-                f"with a smaller learning rate; what was saved before is in {self.run.folder}."
-            )
-
-    def _updates(self, epoch: int) -> None:
-        """Make the updates of a pass, from wherever it stands."""
-        settings, counts = self.settings, self.counts
-        prepare(self.state.network, settings.recipe, epoch)
-        self._began, self._before = time.monotonic(), counts.pictures
-        saved = self._began
-        start = counts.step - epoch * settings.epoch_steps
-        count = min(settings.epoch_steps - start, settings.steps - counts.step)
-        for batch in self._unless_asked(self.loaders.training(epoch).epoch(epoch, start), count):
-            self._step(batch, epoch)
-            if time.monotonic() - saved > 60 * settings.save_minutes:
-                self.save()
-                saved = time.monotonic()
-
-    def _unless_asked(self, batches: Generator[Batch], count: int | None = None) -> Iterator[Batch]:
-        """Yield so many batches; between two of them, save and stop if that was asked for."""
-        with closing(batches):
-            self.stop_if_asked()
-            for batch in islice(batches, count):
-                yield batch
-                self.stop_if_asked()
-
-    def _step(self, batch: Batch, epoch: int) -> None:
-        """Make an update; one that would spoil the network is left out, or ends the training before it."""
-        counts = self.counts
-        try:
-            loss = self.update(batch, epoch)
-        except DivergedError as error:
-            self._diverged(error)
-            counts.skipped += 1
-        else:
-            counts.loss += loss * len(batch)
-            counts.pictures += len(batch)
-            self.watch.stepped(counts.step + 1, loss, len(batch))
-        counts.step += 1
-        if counts.step % self.settings.log_steps == 0:
-            self._note(epoch, self._pace())
-
-    def _diverged(self, error: DivergedError) -> None:
-        names = [self.loaders.data.names[place] for place in error.places]
-        self.run.log(f"{error} Its pictures: {names}")
-        if self.settings.on_nan == "stop":
-            self.save()
-            raise UserError(
-                f"{error} Stopped and saved before it; {self.run.folder / LOG} names its pictures. "
-                f"{self._resuming[:-1]} --on-nan skip` goes on without such steps; "
-                "a smaller learning rate may not need it."
-            )
-        self.watch.say(f"{error} Left out.")
-
     def stop_if_asked(self) -> None:
         """Save and stop if that was asked for."""
         if self.asked.asked:
             self.save()
-            raise StoppedError(
-                f"stopped at step {self.counts.step} of {self.settings.steps} and saved: "
-                f"{self._resuming} goes on.",
-                self.asked.exit_code,
-            )
+            raise asked_to_stop(self.run.folder, self.counts.step, self.settings.steps, self.asked.exit_code)
 
-    def _pass(self, epoch: int) -> None:
-        """Judge after a pass over the pictures, keep the best, and save."""
-        counts, recipe = self.counts, self.settings.recipe
-        self._check()
-        pace = self._pace()
-        scores = self._judged()
-        score = float(getattr(scores, recipe.metric))
-        counts.scores.append(score)
-        line = self._note(epoch, pace, scores)
-        self.watch.passed(line)
-        self.watch.judged(self.state.judged, line)
-        if is_better(recipe, score, counts.best):
-            counts.best, counts.best_step = score, counts.step
-            self._write(BEST, scores)
-        counts.loss, counts.pictures = 0.0, 0
-        self.save()
+    def _is_over(self) -> bool:
+        settings, counts = self.settings, self.counts
+        judged = len(counts.scores) * settings.epoch_steps
+        given_up = counts.in_a_row >= HOPELESS and judged >= counts.step
+        return judged >= settings.steps or given_up or is_over(settings.recipe, counts.scores)
+
+    def _check(self) -> None:
+        """Fail before anything is written that is no network any more."""
+        if not self.state.is_finite():
+            raise spoiled(self.run.folder, self.counts.step)
+
+    def _rest(self, epoch: int) -> Generator[Batch]:
+        """Yield what is left of a pass, as long as there is any use in it."""
+        settings, counts = self.settings, self.counts
+        start = counts.step - epoch * settings.epoch_steps
+        count = min(settings.epoch_steps - start, settings.steps - counts.step)
+        with closing(self.loaders.batches(epoch, start)) as batches:
+            for batch in islice(batches, count):
+                if counts.in_a_row >= HOPELESS:
+                    return
+                yield batch
+
+    def _unless_asked(self, batches: Generator[Batch]) -> Iterator[Batch]:
+        """Yield batches; between two of them, save and stop if that was asked for, or a picture is gone."""
+        with closing(batches):
+            self.stop_if_asked()
+            try:
+                for batch in batches:
+                    yield batch
+                    self.stop_if_asked()
+            except BadImageError as error:
+                self.save()
+                raise picture_gone(self.run.folder, self.counts.step, error) from None
+
+    def _leave_out(self, error: DivergedError) -> None:
+        """Leave an update out, or stop before it."""
+        names = [self.loaders.data.names[place] for place in error.places]
+        self.run.log(f"{error} Its pictures: {names}")
+        if self.settings.on_nan == "stop":
+            self.save()
+            raise diverged(self.run.folder, error)
+        self.counts.skipped += 1
+        self.counts.in_a_row += 1
+        self.watch.say(f"{error} Left out.")
+        self.watch.left_out(self.counts.step + 1)
+        if self.counts.in_a_row == HOPELESS:
+            self.watch.say(hopeless(HOPELESS, self.counts.step + 1, self.settings.steps))
 
     def _judged(self) -> Scores:
         network = self.state.judged.eval()
@@ -175,12 +152,8 @@ class Training:
                 logits: Tensor = network(pixels)
             return logits
 
-        batches = self._unless_asked(self.loaders.judging().epoch(0))
+        batches = self._unless_asked(self.loaders.judging.epoch(0))
         return judge(forward, batches, self.settings.spec.num_classes)
-
-    def _pace(self) -> float:
-        """Pictures a second in this pass so far, as far as this process made it."""
-        return (self.counts.pictures - self._before) / max(1e-9, time.monotonic() - self._began)
 
     def _note(self, epoch: int, pace: float, scores: Scores | None = None) -> dict[str, Any]:
         """Write a line of metrics; what was not judged is null in it."""
@@ -199,19 +172,13 @@ class Training:
         self.watch.noted(line)
         return line
 
-    def _write(self, name: str, scores: Scores | None = None) -> None:
-        """Write the network as a model file."""
-        settings, data = self.settings, self.loaders.data
-        accuracy = scores and Accuracy(
-            top1=scores.top1, top5=scores.top5, data=f"val of {data.where}", measured_by="residua train"
-        )
-        metadata = Metadata(
-            spec=settings.spec,
-            classes=tuple(ClassEntry(id=each, name=each) for each in data.classes),
-            preprocessing=settings.preprocessing,
-            provenance=Provenance(
-                source=settings.weights, recipe=settings.recipe.name, software=f"residua {__version__}"
-            ),
-            accuracy=accuracy or None,
-        )
-        write_model(self.run.folder / name, self.state.judged.state_dict(), metadata)
+
+class Pace:
+    """Pictures a second in a pass, as far as this process makes it."""
+
+    def __init__(self, counts: Counts) -> None:
+        self.counts, self.before, self.began = counts, counts.pictures, time.monotonic()
+
+    def now(self) -> float:
+        """Return it up to now."""
+        return (self.counts.pictures - self.before) / max(1e-9, time.monotonic() - self.began)

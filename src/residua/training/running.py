@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,8 +33,9 @@ class Finished:
 
     @property
     def best(self) -> float:
-        """The best score on held-out pictures, by the recipe's metric."""
-        return float(self.summary["best"])
+        """The best score on held-out pictures, by the recipe's metric; NaN if none was a number."""
+        best = self.summary["best"]
+        return math.nan if best is None else float(best)
 
     def model(self) -> Model:
         """Load the best model, ready to predict."""
@@ -67,15 +69,23 @@ def train(
         return _finished(run.folder)
 
 
-def resume(folder: Name | None = None, *, on_nan: str | None = None, watch: Watch | None = None) -> Finished:
+def resume(
+    folder: Name | None = None,
+    *,
+    data: Name | None = None,
+    device: str | None = None,
+    on_nan: str | None = None,
+    watch: Watch | None = None,
+) -> Finished:
     """Go on with a training that was interrupted; without a folder with the newest below runs/train.
 
-    It obeys what the run has written down, and ends with the weights that it would have had anyway.
+    It obeys what the run has written down, and ends with the weights that it would have had anyway. `data` is
+    where its pictures are now, if they are somewhere else, and `device` where to compute.
     """
     with Run.newest_unfinished(RUNS) if folder is None else Run.open(Path(folder)) as run:
         from residua.training.start import resume as go_on
 
-        go_on(run, watch or Watch(), on_nan)
+        go_on(run, watch or Watch(), data=_from_here(data), device=device, on_nan=on_nan)
         return _finished(run.folder)
 
 
@@ -98,7 +108,17 @@ def _new(out: Name | None, name: str) -> Iterator[Run]:
             yield run
         finally:
             if not run.begun:
-                run.clear(whole=not there)
+                run.abandon(whole=not there)
+
+
+def _from_here(data: Name | None) -> str | None:
+    """Name data so that it is found from the folder that a run was begun in, too."""
+    from residua.data.sources.recognition import is_named
+
+    if data is None:
+        return None
+    name = os.fspath(data)
+    return name if is_named(name) else str(Path(name).absolute())
 
 
 def _files(config: Name | None) -> list[dict[str, Any]]:

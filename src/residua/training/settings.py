@@ -27,7 +27,7 @@ class Settings:
     preprocessing: Preprocessing
     recipe: Recipe
     seed: int = 0
-    split_seed: int | None = None  # None: the seed
+    split_seed: int | None = None  # of which pictures are held out and learned from; None: the seed
     steps: int  # updates in all
     epoch_steps: int  # updates in a pass over the training pictures
 
@@ -57,6 +57,11 @@ class Settings:
         at_least("workers", self.workers, 0)
         at_least("limit", self.limit, 1)
         at_least("packed", self.packed, 1)
+
+    @property
+    def picture_seed(self) -> int:
+        """The seed of which pictures there are: held out and learned from."""
+        return self.seed if self.split_seed is None else self.split_seed
 
     @property
     def epochs(self) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
 from residua.data.checking.checked import check, write_bad_images
@@ -16,28 +16,30 @@ from residua.data.checking.findings import in_short
 from residua.data.checking.overview import Overview, overview
 from residua.data.dataset import Data
 from residua.data.sources.recognition import open_data
-from residua.data.sources.table import read_rows
-from residua.data.splitting import apply_split, write_split
+from residua.data.splitting import write_split
 from residua.errors import UserError
-from residua.judging.runfiles import BAD, CLASSES, DATA, SPLIT
+from residua.judging.runfiles import BAD, CLASSES, DATA, METRICS, SPLIT
+from residua.nets.devices import device_named
 from residua.nets.network import Network, Vgg, build_network
 from residua.nets.plan import plan
 from residua.training.asking.wanted import Wanted
 from residua.training.keeping import checkpoint
-from residua.training.keeping.interruption import interruptible
+from residua.training.keeping.interruption import Interruption, interruptible
 from residua.training.keeping.metrics import cut_metrics
 from residua.training.keeping.run import Run
 from residua.training.loop import StoppedError, Training
 from residua.training.pictures.loaders import Loaders
 from residua.training.pictures.originals import as_they_were, remember
 from residua.training.pictures.packed import packed
+from residua.training.pictures.reopening import same_pictures
 from residua.training.settings import Settings
+from residua.training.settling.attempt import attempt
 from residua.training.settling.beginnings import Beginning
 from residua.training.settling.choices import choices
 from residua.training.settling.choosing import Pictures, begin_from, check_names, choose
 from residua.training.settling.measuring import Unsettled, measured
 from residua.training.settling.stopwatch import Stopwatch
-from residua.training.telling.endings import finish
+from residua.training.telling.endings import finish, show
 from residua.training.telling.logged import Log
 from residua.training.telling.tensorboard import board, needs_tensorboard
 from residua.training.telling.watching import Choices, Several, Watch
@@ -64,8 +66,7 @@ def settle(wanted: Wanted, watch: Watch, folder: Path) -> Settled:
     check_names(wanted)
     opened = open_data(wanted.data, root=wanted.root, progress=show_progress)
     checked = check(opened, remembered=True, progress=watch.checked)
-    drawn = wanted.seed if wanted.split_seed is None else wanted.split_seed
-    found = overview(checked, val=wanted.val, seed=drawn, max_bad=wanted.max_bad)
+    found = overview(checked, val=wanted.val, seed=wanted.picture_seed, max_bad=wanted.max_bad)
     if found.training is None:
         raise UserError(str(found.unusable))
     data = found.training
@@ -79,7 +80,9 @@ def settle(wanted: Wanted, watch: Watch, folder: Path) -> Settled:
     if settings.tensorboard:
         needs_tensorboard()
     with _computing(settings):
-        settings, sentences = measured(settings, _unsettled(wanted), Stopwatch(data, folder, _network))
+        attempt(settings, data, lambda chosen: _network(chosen, beginning))
+        stopwatch = Stopwatch(data, folder, _network, wanted.since)
+        settings, sentences = measured(settings, _unsettled(wanted), stopwatch)
     said = choices(wanted, settings, found, beginning, sentences)
     return Settled(found, data, beginning, settings, said)
 
@@ -100,13 +103,25 @@ def begin(run: Run, wanted: Wanted, watch: Watch) -> None:
     _work(run, settled.data, settled.settings, watch)
 
 
-def resume(run: Run, watch: Watch, on_nan: str | None = None) -> None:
-    """Go on with a run, exactly where its newest whole checkpoint stands."""
+def resume(run: Run, watch: Watch, **others: str | None) -> None:
+    """Go on with a run, exactly where its newest whole checkpoint stands; some settings may be others."""
     if run.finished:
         raise UserError(f"{run.folder} is finished: there is nothing to resume.")
-    settings = Settings.from_dict(run.settings() | ({"on_nan": on_nan} if on_nan else {}))
+    before = run.settings()
+    settings = Settings.from_dict(
+        before | {name: value for name, value in others.items() if value is not None}
+    )
+    settings = replace(settings, device=device_named(settings.device))
+    changes = run.elsewhere()
+    if settings.device != (device := before.get("device", settings.device)):
+        changes.append(f"device was {device} and is {settings.device}")
+    changes += run.edited(settings.to_dict())
     watch = Several(Log(run), watch)
-    _work(run, _same_pictures(run, settings), settings, watch)
+    if settings.on_nan != before.get("on_nan"):
+        run.write_settings(before | {"on_nan": settings.on_nan})
+    if changes:
+        watch.say(f"The end may not be the same to the bit, for {', '.join(changes)}.")
+    _work(run, same_pictures(run, settings), settings, watch)
 
 
 def _unsettled(wanted: Wanted) -> Unsettled:
@@ -117,45 +132,57 @@ def _unsettled(wanted: Wanted) -> Unsettled:
         compiled="compiled" not in wanted.changes,
         workers=wanted.workers is None,
         packed="packed" not in wanted.changes,
+        freeze="freeze" not in wanted.changes,
         minutes=wanted.time,
     )
 
 
-def _same_pictures(run: Run, settings: Settings) -> Data:
-    """Open the pictures of the run's split, in its order; one that is gone is an error."""
-    data = open_data(settings.data, root=settings.root)
-    place_of = {name: place for place, name in enumerate(data.names)}
-    split = run.folder / SPLIT
-    names = [row["path"] for row in read_rows(split, ("path", "label", "split"), ("group",))]
-    if gone := [name for name in names if name not in place_of]:
-        count = "A picture" if len(gone) == 1 else f"{len(gone):,} pictures"
-        raise UserError(
-            f"{count} of {run.folder} cannot be found in {settings.data!r}, as {gone[0]!r}: "
-            f"put it back, and `residua train --resume {run.folder}` goes on."
-        )
-    return apply_split(data.keep(np.array([place_of[name] for name in names], np.int64)), split)
-
-
 def _work(run: Run, data: Data, settings: Settings, watch: Watch) -> None:
+    with _computing(settings):
+        loaders = _loaders(run, data, settings, watch)  # packing ends at once
+        summary, code = _trained(run, loaders, settings, watch)
+        with _at_once(f"the run is over, but `residua report {run.folder}` has to write its page."):
+            if code and settings.report:
+                raise SystemExit(code)
+            show(run, settings, loaders.data, summary, watch)
+
+
+def _trained(run: Run, loaders: Loaders, settings: Settings, watch: Watch) -> tuple[dict[str, Any], int]:
+    """Train to the end; return what it came to, and how to exit if an end was asked for too late."""
     with contextlib.ExitStack() as held:
-        held.enter_context(_computing(settings))
-        state = State(_network(settings), settings.recipe)
-        _restore(run, state, watch)
-        loaders = _loaders(run, data, settings, watch)
-        asked = held.enter_context(interruptible())  # packing ends at once
+        training = prepared(run, loaders, watch, held.enter_context(interruptible()))
+        counts, asked = training.counts, training.asked
         if settings.tensorboard:
-            watch = Several(held.enter_context(board(run.folder, state.counts.step)), watch)
-        update = Updater(state, settings, _class_weights(loaders))
-        training = Training(run, loaders, state, update, watch, asked)
-        watch.began(settings, state.counts.step)
+            training.watch = watch = Several(held.enter_context(board(run.folder, counts.step)), watch)
+        watch.began(settings, counts.step)
         training.go()
-        finish(run, settings, loaders.data, state.counts, watch, training.stop_if_asked)
+        summary = finish(run, settings, loaders.data, counts, watch, training.stop_if_asked)
+    return summary, asked.exit_code
+
+
+def prepared(run: Run, loaders: Loaders, watch: Watch, asked: Interruption) -> Training:
+    """Put a training together that stands where its run's newest checkpoint does."""
+    settings = loaders.settings
+    state = State(_network(settings), settings.recipe)
+    _restore(run, state, watch)
+    update = Updater(state, settings, _class_weights(loaders))
+    return Training(run, loaders, state, update, watch, asked)
+
+
+@contextlib.contextmanager
+def _at_once(message: str) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end what loses nothing, and say what is left to do."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as end:  # the latter is what a command makes of SIGTERM
+        code = end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT
+        raise StoppedError(message, int(code or 0)) from None
 
 
 def _network(settings: Settings, beginning: Beginning | None = None) -> Network | Vgg:
     """Build the network that the settings describe; its random start depends on the seed alone."""
     with torch.random.fork_rng(()):
-        torch.manual_seed(settings.seed)
+        torch.default_generator.manual_seed(settings.seed)  # the processor's alone: fork_rng keeps no other
         network = build_network(plan(settings.spec))
     if beginning and beginning.state:
         _load(network, beginning)
@@ -178,12 +205,8 @@ def _loaders(run: Run, data: Data, settings: Settings, watch: Watch) -> Loaders:
     loaders = Loaders(as_they_were(run.state, data, watch.say), settings)
     if settings.packed is None:
         return loaders
-    try:
+    with _at_once(f"stopped while packing: `residua train --resume {run.folder}` goes on."):
         stored = packed(run.folder, loaders.data, loaders.training_places, settings, watch.say)
-    except (KeyboardInterrupt, SystemExit) as end:  # the latter is what a command makes of SIGTERM
-        code = end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT
-        message = f"stopped while packing: `residua train --resume {run.folder}` goes on."
-        raise StoppedError(message, int(code or 0)) from None
     return Loaders(loaders.data, settings, stored)
 
 
@@ -195,7 +218,8 @@ def _restore(run: Run, state: State, watch: Watch) -> None:
     for sentence in found.damaged:
         watch.say(f"{sentence} Going back to step {found.step}.")
     state.restore(found)
-    cut_metrics(run.folder, state.counts.metrics_bytes)
+    if not cut_metrics(run.folder, state.counts.metrics_bytes):
+        watch.say(f"{run.folder / METRICS} lacks lines that were written before step {found.step}.")
     if found.step:
         watch.say(f"going on from step {found.step}.")
 
@@ -214,8 +238,19 @@ def _computing(settings: Settings) -> Iterator[None]:
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(settings.deterministic or exactly)
     try:
-        with kept_memory():
+        with kept_memory(), _fastest_convolutions(settings):
             yield
     finally:
         torch.use_deterministic_algorithms(exactly)
         torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def _fastest_convolutions(settings: Settings) -> Iterator[None]:
+    """Let cuDNN try its algorithms on each size of a batch, of which a training has few."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = settings.device != "cpu" and not settings.deterministic
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before

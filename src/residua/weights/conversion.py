@@ -20,6 +20,7 @@ from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Preprocessi
 from residua.weights.modelfile import write_model
 from residua.weights.presets import preset
 from residua.weights.published import by_digest
+from residua.weights.sources import READERS
 
 Progress = Callable[[int, int | None], None]
 
@@ -67,7 +68,7 @@ def convert(
 
 
 def located(source: str, progress: Progress | None = None) -> Path:
-    """Return a local path; what is elsewhere is fetched once."""
+    """Return a local path; what is elsewhere is fetched once, and a name that ends as a file's is a path."""
     if re.match(r"(https?|file)://", source):
         return fetch(source, sha256=None, progress=progress)
     path = Path(source)
@@ -75,6 +76,7 @@ def located(source: str, progress: Progress | None = None) -> Path:
         not path.exists()
         and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", source)
         and not path.parent.exists()
+        and path.suffix.lower() not in READERS
     ):
         return fetch_repository(source, progress=progress)
     return path

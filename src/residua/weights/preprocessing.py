@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from residua.errors import UserError
+from residua.nets.transfer import onto
 from residua.weights.metadata import Preprocessing
 
 LONGEST = 8  # times the short side
@@ -65,9 +68,7 @@ def shortened(pixels: Tensor, rule: Preprocessing, side: int) -> Tensor:
 def normalized(squares: Tensor, rule: Preprocessing, dtype: torch.dtype = torch.float32) -> Tensor:
     """Scale a batch of squares, 0 to 255, subtract the mean and divide by the deviation, where they are."""
     x = squares.flip(1) if rule.channels == "bgr" else squares
-    std = torch.tensor(rule.std, dtype=torch.float64)
-    factor = (rule.scale / std).to(x.device, torch.float32)
-    shift = (-torch.tensor(rule.mean, dtype=torch.float64) / std).to(x.device, torch.float32)
+    factor, shift = _factor_and_shift(rule, x.device)
     if x.stride(1) != 1:
         return x.to(torch.float32, copy=True).mul_(factor.view(-1, 1, 1)).add_(shift.view(-1, 1, 1)).to(dtype)
     # Channels last: whole rows are multiplied by repeated constants, which is many times faster.
@@ -75,6 +76,14 @@ def normalized(squares: Tensor, rule: Preprocessing, dtype: torch.dtype = torch.
     rows = x.movedim(1, -1).reshape(count, height, width * channels).to(torch.float32, copy=True)
     rows.mul_(factor.repeat(width)).add_(shift.repeat(width))
     return rows.view(count, height, width, channels).movedim(-1, 1).to(dtype)
+
+
+@lru_cache(maxsize=32)
+def _factor_and_shift(rule: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return by what pixels are multiplied, and what is added then, brought to the device once."""
+    with torch.inference_mode(False):  # whose tensors are of little use outside
+        mean, std = (torch.tensor(each, dtype=torch.float64, device="cpu") for each in (rule.mean, rule.std))
+        return onto((rule.scale / std).float(), device), onto((-mean / std).float(), device)
 
 
 def _middle(x: Tensor) -> Tensor:

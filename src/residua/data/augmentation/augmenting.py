@@ -16,6 +16,7 @@ from residua.data.augmentation.picking import rectangles
 from residua.data.augmentation.randaugment import randaugment
 from residua.data.draws import uniform
 from residua.errors import UserError
+from residua.nets.transfer import constant, onto
 
 Draw = Callable[[str, int], Tensor]  # from a stream and a count to draws (samples, count)
 ERASED_AREA = (0.02, 1 / 3)  # share of the picture, as in the paper
@@ -37,13 +38,14 @@ def augment(
     in the batch. `fill` is the mean colour; `size` is the height and width that a crop makes, by default the
     pictures' own. Keep the samples on the CPU where the pixels are elsewhere: then nothing waits for them.
     """
-    mean = torch.tensor(fill, dtype=torch.uint8).to(pixels.device)
+    mean = constant(tuple(fill), torch.uint8, pixels.device)
     draw = functools.partial(uniform, seed, epoch, samples)
-    flip = flips(augmentation, seed, epoch, samples).to(pixels.device)
-    if augmentation.boxes:
-        pixels = _resized(pixels, crop_draws(seed, epoch, samples), augmentation, flip, size)
-    elif augmentation.crop_padding or augmentation.flip != "none":
-        pixels = _shifted(pixels, draw("crop", 2), augmentation, flip, mean, size)
+    if augmentation.boxes or augmentation.crop_padding or augmentation.flip != "none":
+        flip = onto(flips(augmentation, seed, epoch, samples), pixels.device)
+        if augmentation.boxes:
+            pixels = _resized(pixels, crop_draws(seed, epoch, samples), augmentation, flip, size)
+        else:
+            pixels = _shifted(pixels, draw("crop", 2), augmentation, flip, mean, size)
     if augmentation.randaugment:
         pixels = randaugment(pixels, draw, augmentation.randaugment, augmentation.magnitude or 0.0, mean)
     pixels = _jittered(pixels, draw, augmentation)
@@ -71,7 +73,7 @@ def _shifted(
     offsets = (draws * (room + 1).to(draws.device)).long() - a.crop_padding
     fill = torch.zeros_like(mean) if a.padding == "zero" else mean
     height, width = crop.tolist()
-    return shifted(pixels, offsets.to(pixels.device), flip, (height, width), fill, reflect)
+    return shifted(pixels, onto(offsets, pixels.device), flip, (height, width), fill, reflect)
 
 
 def _jittered(pixels: Tensor, draw: Draw, a: Augmentation) -> Tensor:
@@ -80,17 +82,17 @@ def _jittered(pixels: Tensor, draw: Draw, a: Augmentation) -> Tensor:
         if strength:
             amounts = strength * (2 * draw(change.__name__, 1)[:, 0] - 1)
             amounts = amounts if change is colour.hue else 1 + amounts
-            pixels = colour.keeping_alpha(change, pixels, amounts.to(pixels.device))
+            pixels = colour.keeping_alpha(change, pixels, onto(amounts, pixels.device))
     if a.lighting:
         amounts = a.lighting * torch.special.ndtri(draw("lighting", 3).clamp(min=2**-25))
-        pixels = colour.keeping_alpha(colour.lighting, pixels, amounts.to(pixels.device))
+        pixels = colour.keeping_alpha(colour.lighting, pixels, onto(amounts, pixels.device))
     return pixels
 
 
 def _erased(pixels: Tensor, draw: Draw, probability: float, mean: Tensor) -> Tensor:
     """Fill a rectangle of some pictures: as a rule wholly inside, of an even share of the area."""
-    hit, area, ratio, *place = draw("erasing", 5).to(pixels.device).unbind(1)
-    size = torch.tensor(pixels.shape[2:], device=pixels.device)
+    hit, area, ratio, *place = onto(draw("erasing", 5), pixels.device).unbind(1)
+    size = constant(tuple(pixels.shape[2:]), torch.int64, pixels.device)
     least, most = map(math.log, ERASED_RATIO)
     pixel_count = (ERASED_AREA[0] + area * (ERASED_AREA[1] - ERASED_AREA[0])) * size.prod()
     height = (pixel_count * (least + ratio * (most - least)).exp()).sqrt().clamp(max=size[0])

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from residua.nets.transfer import constant
+
 # The principal colours of ImageNet's photos (AlexNet's, as fb.resnet.torch has them), each by its deviation.
 PRINCIPAL_COLOURS = (
     (-0.5675 * 0.2175, -0.5808 * 0.2175, -0.5836 * 0.2175),
@@ -61,7 +63,7 @@ def hue(pixels: Tensor, turns: Tensor) -> Tensor:
     spread = value - low
     sector = (_sector(exact, value, spread) + 6 * turns[:, None, None, None])[:, 0]
     # Each channel is the value, less the spread for a ramp that depends on the distance from its own sector.
-    offsets = torch.tensor((5.0, 3.0, 1.0), device=pixels.device)[:, None, None]
+    offsets = constant((5.0, 3.0, 1.0), torch.float32, pixels.device)[:, None, None]
     ramp = (sector[:, None] + offsets) % 6
     ramp = torch.minimum(ramp, 4 - ramp).clamp_(0, 1)
     return (value - spread * ramp).round_().clamp_(0, 255).to(torch.uint8)
@@ -71,7 +73,7 @@ def lighting(pixels: Tensor, amounts: Tensor) -> Tensor:
     """Add to each picture its three amounts of the principal colours; gray pictures stay."""
     if pixels.shape[1] == 1:
         return pixels
-    colours = 255 * amounts @ torch.tensor(PRINCIPAL_COLOURS, device=pixels.device)
+    colours = 255 * amounts @ constant(PRINCIPAL_COLOURS, torch.float32, pixels.device)
     return (pixels + colours[:, :, None, None]).round_().clamp_(0, 255).to(torch.uint8)
 
 

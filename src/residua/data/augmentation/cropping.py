@@ -12,6 +12,7 @@ from torch import Tensor
 from residua.data.augmentation.description import Augmentation
 from residua.data.augmentation.picking import picked
 from residua.data.draws import uniform
+from residua.nets.transfer import onto
 
 Size = tuple[int, int]  # height, width
 Box = tuple[int, int, int, int]  # left, top, width, height
@@ -84,7 +85,7 @@ def _reflected(places: Tensor, length: int) -> Tensor:
 def resized(pixels: Tensor, boxes: Sequence[Box], flip: Tensor, size: Size) -> Tensor:
     """Resize each picture's box to one size, bilinear with antialiasing; then flip some."""
     if pixels.device.type != "cpu":
-        return resized_together(pixels, torch.tensor(boxes, device=pixels.device), flip, size)
+        return resized_together(pixels, onto(torch.tensor(boxes), pixels.device), flip, size)
     results = pixels.new_empty((*pixels.shape[:2], *size))
     for one, result, (left, top, width, height), mirrored in zip(
         pixels, results, boxes, flip.tolist(), strict=True

@@ -16,6 +16,7 @@ from torch import Tensor
 from residua.data.augmentation.description import Augmentation
 from residua.data.augmentation.picking import rectangles
 from residua.data.draws import uniform
+from residua.nets.transfer import constant, onto
 
 
 def mix(
@@ -30,7 +31,7 @@ def mix(
     draws = uniform(seed, epoch, samples, "mix", 5).cpu()  # not every device has the float64 that follows
     size = (inputs.shape[2], inputs.shape[3])
     weights, shares = _weights(draws[:, 1:], augmentation, size, inputs.device)
-    partners = _partners(draws[:, 0], samples.cpu()).to(inputs.device)
+    partners = onto(_partners(draws[:, 0], samples.cpu()), inputs.device)
     mixed = torch.lerp(inputs[partners].float(), inputs.float(), weights)
     if not inputs.is_floating_point():
         mixed.round_()
@@ -50,19 +51,20 @@ def _weights(
     """Return how much of each pixel (count, 1, height, width) and of each label is the picture's own."""
     kinds = []
     if augmentation.mixup:
-        shares = _beta(draws[:, 1], augmentation.mixup).to(device)
+        shares = onto(_beta(draws[:, 1], augmentation.mixup), device)
         kinds.append((shares[:, None, None, None], shares))
     if augmentation.cutmix:
-        cut = _cut(_beta(draws[:, 1], augmentation.cutmix).to(device), draws[:, 2:].to(device), size)
+        shares = onto(_beta(draws[:, 1], augmentation.cutmix), device)
+        cut = _cut(shares, onto(draws[:, 2:], device), size)
         kinds.append(((~cut).float(), 1 - cut.float().mean((1, 2, 3))))
-    first = (draws[:, 0] < 0.5).to(device)
+    first = onto(draws[:, 0] < 0.5, device)
     weights = torch.where(first[:, None, None, None], kinds[0][0], kinds[-1][0])
     return weights, torch.where(first, kinds[0][1], kinds[-1][1])
 
 
 def _cut(shares: Tensor, centres: Tensor, size: tuple[int, int]) -> Tensor:
     """Rectangles that leave `shares` of the pictures, but for what lies outside: centres are anywhere."""
-    whole = torch.tensor(size, device=shares.device)
+    whole = constant(size, torch.int64, shares.device)
     extents = ((1 - shares).sqrt()[:, None] * whole).floor()
     corners = (centres * whole).floor() - (extents / 2).floor()
     return rectangles(corners, extents, size)

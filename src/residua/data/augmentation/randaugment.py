@@ -13,6 +13,7 @@ from torch import Tensor
 
 from residua.data.augmentation import colour
 from residua.data.augmentation.picking import affine
+from residua.nets.transfer import onto
 
 STRONGEST = 10
 Operation = Callable[[Tensor, Tensor, Tensor], Tensor]  # pixels, levels from -1 to 1, fill
@@ -23,7 +24,7 @@ def randaugment(
 ) -> Tensor:
     """Apply `number` operations to each picture; each picture draws its own, and their directions."""
     choices = (draw("operation", number) * len(OPERATIONS)).long().cpu()
-    directions = torch.where(draw("direction", number) < 0.5, -1.0, 1.0).to(pixels.device)
+    directions = onto(torch.where(draw("direction", number) < 0.5, -1.0, 1.0), pixels.device)
     for turn in range(number):
         pixels = _one_each(pixels, choices[:, turn], directions[:, turn] * (magnitude / STRONGEST), fill)
     return pixels
@@ -33,7 +34,7 @@ def _one_each(pixels: Tensor, choices: Tensor, levels: Tensor, fill: Tensor) -> 
     """Apply one operation to each picture, those of one operation together."""
     result = pixels.clone()
     for place, operation in enumerate(OPERATIONS.values()):
-        chosen = (choices == place).nonzero()[:, 0].to(pixels.device)
+        chosen = onto((choices == place).nonzero()[:, 0], pixels.device)
         if len(chosen):
             result[chosen] = operation(pixels[chosen], levels[chosen], fill)
     return result

@@ -19,6 +19,7 @@ from residua.data.dataset import Data, Pictures, Places, Skipped
 from residua.data.pictures import Files
 from residua.data.sources.recognition import open_data
 from residua.data.sources.table import write_table
+from residua.data.unchanged import stamps
 from residua.errors import UserError
 from residua.nets.values import within
 
@@ -35,6 +36,7 @@ class Checked:
     data: Data
     records: NDArray[np.void]  # of examining.RECORD, one for each picture
     reasons: dict[int, str]  # by place, why the bad ones cannot be read
+    stamps: NDArray[np.uint64] | None = None  # of files, as they were before they were decoded
 
     @property
     def good(self) -> Places:
@@ -75,8 +77,9 @@ def check(
         raise UserError(f"workers={workers} is not valid: it must be at least 1.")
     places = np.arange(len(data)) if data.origin is None else data.origin
     records = np.zeros(len(data), RECORD)
-    memory = _memory(data)
-    rows = memory.recall(places, records) if memory and remembered else np.arange(len(data))
+    known = _stamps(data)
+    memory = _memory(data, known)
+    rows = memory.recall(records) if memory and remembered else np.arange(len(data))
     reasons: dict[int, str] = {}
     done = len(data) - len(rows)
     for answer in _answers(data.pictures, places[rows], workers):
@@ -86,14 +89,21 @@ def check(
         if progress:
             progress(done, len(data))
     if memory:
-        memory.store(places, records)
-    return Checked(data, records, dict(sorted(reasons.items())))
+        memory.store(records)
+    return Checked(data, records, dict(sorted(reasons.items())), known)
 
 
-def _memory(data: Data) -> Memory | None:
+def _stamps(data: Data) -> NDArray[np.uint64] | None:
+    """Return the stamps of files."""
+    return stamps(data.pictures.root, data.names) if isinstance(data.pictures, Files) else None
+
+
+def _memory(data: Data, known: NDArray[np.uint64] | None) -> Memory | None:
     """Return what is known of files; arrays are as quick to look at again."""
+    if known is None or not isinstance(data.pictures, Files):
+        return None
     with contextlib.suppress(UserError):  # there may be no cache
-        return Memory(data.pictures) if isinstance(data.pictures, Files) else None
+        return Memory(data.pictures.root, known)
     return None
 
 

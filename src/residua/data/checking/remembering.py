@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,6 @@ from PIL import __version__ as decoder
 
 from residua.data.checking.examining import RECORD
 from residua.data.dataset import Places
-from residua.data.pictures import Files
-from residua.data.unchanged import stamp
 from residua.errors import UserError
 from residua.files import replacing
 from residua.weights.cache import cache_folder
@@ -26,24 +25,24 @@ VERSION = f"residua-checks-1/{decoder}".encode()  # another decoder may think ot
 class Memory:
     """The good pictures below one folder, by name, size and times; bad ones are always tried again."""
 
-    def __init__(self, files: Files) -> None:
-        self._keys = np.array([stamp(files.root, name) for name in files.names], "<u8").reshape(-1, 2)
-        folder = hashlib.blake2b(os.fsencode(files.root.absolute()), digest_size=12).hexdigest()
+    def __init__(self, root: Path, stamps: NDArray[np.uint64]) -> None:
+        self._keys = stamps
+        folder = hashlib.blake2b(os.fsencode(root.absolute()), digest_size=12).hexdigest()
         self._path = cache_folder() / "checks" / folder
 
-    def recall(self, places: Places, records: NDArray[np.void]) -> Places:
-        """Fill in what is known of these pictures, and return the rows of those that are not known."""
-        entries, keys = self._entries(), self._keys[places]
+    def recall(self, records: NDArray[np.void]) -> Places:
+        """Fill in what is known of the pictures, and return the rows of those that are not known."""
+        entries, keys = self._entries(), self._keys
         if not len(entries):
-            return np.arange(len(places))
+            return np.arange(len(keys))
         at = np.searchsorted(entries["key"][:, 0], keys[:, 0]).clip(max=len(entries) - 1)
         known = (entries["key"][at] == keys).all(1) & keys.any(1)
         records[known] = entries["record"][at[known]]
         return np.flatnonzero(~known)
 
-    def store(self, places: Places, records: NDArray[np.void]) -> None:
+    def store(self, records: NDArray[np.void]) -> None:
         """Write down the good pictures; without a place to write to, nothing is remembered."""
-        keys = self._keys[places]
+        keys = self._keys
         good = (records["width"] > 0) & keys.any(1)
         entries = np.empty(good.sum(), ENTRY)
         entries["key"], entries["record"] = keys[good], records[good]

@@ -16,6 +16,7 @@ from residua.data.dataset import Data, Places
 from residua.data.loading.reading import Gathered, Read, gathered
 from residua.data.loading.reading import read_square as read_square
 from residua.data.loading.sampling import balanced, place_of, shuffled
+from residua.nets.transfer import onto
 from residua.nets.values import at_least, within
 from residua.weights.metadata import Preprocessing
 from residua.weights.preprocessing import normalized
@@ -71,8 +72,8 @@ class Loader:
         self.rule, self.batch, self.seed, self.shuffle, self.drop_last = rule, batch, seed, shuffle, drop_last
         self.balanced, self.device = balanced, torch.device(device)
         self._places = torch.from_numpy(np.array(places, np.int64))
-        labels = torch.from_numpy(data.labels.astype(np.int64))
-        self._labels, self._place_labels = labels.to(self.device), labels[self._places]
+        self._labels = torch.from_numpy(data.labels.astype(np.int64))
+        self._place_labels = self._labels[self._places]
         self._classes = int(self._place_labels.bincount().count_nonzero())
         self._left = augmentation = augmentation or Augmentation()
         self._source: Gathered | Read
@@ -87,7 +88,8 @@ class Loader:
                 augmentation,
                 augmentation.edit(resized_crop=None, scaled_crop=None, flip="none"),
             )
-        self._source = Read(data, rule, first, seed, processors() if workers is None else workers)
+        workers = processors() if workers is None else workers
+        self._source = Read(data, rule, first, seed, workers, pinned=self.device.type == "cuda")
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
@@ -100,14 +102,18 @@ class Loader:
     def epoch(self, number: int, start: int = 0) -> Generator[Batch]:
         """Yield the batches of an epoch from the one that `start` counts; those before it are not read."""
         within("start", start, 0, len(self), closed=True)
-        batches = torch.split(self._samples(number), self.batch)[start : len(self)]
+        chosen = slice(start, len(self))
+        samples = self._samples(number)
+        batches = torch.split(samples, self.batch)[chosen]
+        known = onto(self._labels[place_of(samples)], self.device)
+        labels = torch.split(known, self.batch)[chosen]
         fill, size = _mean_colour(self.rule), (self.rule.size, self.rule.size)
         with closing(self._source.squares(batches, number)) as squares:
-            for each, pixels in zip(batches, squares, strict=True):
-                pixels = pixels.to(self.device, non_blocking=True)
+            for each, own_labels, pixels in zip(batches, labels, squares, strict=True):
+                pixels = onto(pixels, self.device)
                 pixels = augment(pixels, each, self._left, self.seed, number, fill, size)
                 pixels = pixels.contiguous(memory_format=torch.channels_last)
-                yield Batch(pixels, self._labels[place_of(each).to(self.device)], each, self.rule)
+                yield Batch(pixels, own_labels, each, self.rule)
 
     def _samples(self, epoch: int) -> Tensor:
         if self.balanced:

@@ -19,6 +19,7 @@ from residua.data.augmentation import Augmentation, crop_draws, flips, random_bo
 from residua.data.dataset import Data, Pixels
 from residua.data.decoding import decode
 from residua.data.loading.sampling import place_of
+from residua.nets.transfer import onto
 from residua.weights.metadata import Preprocessing
 from residua.weights.preprocessing import squared
 
@@ -45,14 +46,21 @@ class Gathered:
 
     def squares(self, batches: Sequence[Tensor], epoch: int) -> Squares:  # noqa: ARG002 - as `Read` has it
         """Yield the pixels of each batch."""
-        for samples in batches:
-            places = place_of(samples)
-            rows = places if self.origin is None else self.origin[places]
+        for rows in self._rows(batches):
             if isinstance(self.table, Tensor):
-                found = self.table[rows.to(self.table.device)]
+                found = self.table[rows]
             else:
                 found = torch.from_numpy(self.table[rows.numpy()])
             yield found.permute(0, 3, 1, 2)
+
+    def _rows(self, batches: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return each batch's rows of the table; a device gets those of all batches at once."""
+        if not batches:
+            return ()
+        rows = place_of(torch.cat(list(batches)))
+        rows = rows if self.origin is None else self.origin[rows]
+        rows = onto(rows, self.table.device) if isinstance(self.table, Tensor) else rows
+        return torch.split(rows, [len(samples) for samples in batches])
 
 
 def gathered(data: Data, rule: Preprocessing, crops: bool, device: torch.device) -> Gathered | None:
@@ -85,6 +93,7 @@ class Read:
     augmentation: Augmentation  # of which the random crop and the flip are done here
     seed: int
     workers: int
+    pinned: bool = False  # in memory that a GPU fetches from by itself
 
     @cached_property
     def _box_rule(self) -> Preprocessing:
@@ -107,7 +116,9 @@ class Read:
         for samples in batches:
             shape = (len(samples), len(self.rule.mean), self.rule.size, self.rule.size)
             with torch.inference_mode(False):  # threads fill it, which the caller's mode does not reach
-                squares = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+                squares = torch.empty(
+                    shape, dtype=torch.uint8, memory_format=torch.channels_last, pin_memory=self.pinned
+                )
                 single = squares.unbind()
             draws: Sequence[Sequence[float] | None] = [None] * len(samples)
             if self.augmentation.boxes:

@@ -51,6 +51,11 @@ def open_data(
     raise UserError(f"{name!r} is neither a file nor a folder: expected {ACCEPTED}.")
 
 
+def is_named(where: str) -> bool:
+    """Whether data is known by this name, whatever lies where one is."""
+    return where == "digits" or where in ARCHIVES
+
+
 def _mode(where: str) -> int:
     try:
         return os.stat(where).st_mode  # noqa: PTH116 - a Path would take "" for the current folder

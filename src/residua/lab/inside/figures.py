@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from residua.lab.inside.gradients import Gradients
-    from residua.lab.inside.lesions import Lesions, RandomLesions, Trial
+    from residua.lab.inside.lesions import Lesion, Lesions, RandomLesions
     from residua.lab.inside.paths import Paths
     from residua.lab.inside.responses import Responses
 
@@ -80,8 +80,7 @@ def gradients_figure(found: Mapping[str, Gradients], looks: Looks = None) -> Fig
         curve(terms, places, [each.direct if each else None for each in split], plain, name)
         through = [each.through if each else None for each in split]
         curve(terms, places, through, look, "", **HOLLOW)
-        small = [100 * each.near_zero if each else None for each in split]
-        curve(vanishing, places, small, look, name)
+        curve(vanishing, places, [100 * unit.near_zero for unit in gradients.units], look, name)
     near = next(iter(found.values())).near
     whole.plot([], [], color=GREY, label="predicted from lambdas", **CROSSED)
     whole.plot([], [], color=GREY, marker="o", label="direct")
@@ -141,25 +140,25 @@ def _paint_at_random(axes: Axes, found: Mapping[str, RandomLesions], looks: Look
 
 def _paint_swaps(axes: Axes, found: Mapping[str, RandomLesions], looks: Looks) -> None:
     for look, (name, swapped) in zip(looks_of(found, looks), found.items(), strict=True):
-        trials = [trial for row in swapped.rows for trial in row.trials]
-        taus, errors = gaps([trial.tau for trial in trials]), [trial.error for trial in trials]
+        drawn = [lesion for row in swapped.rows for lesion in row.trials]
+        taus, errors = gaps([lesion.tau for lesion in drawn]), [lesion.error for lesion in drawn]
         axes.scatter(taus, errors, marker=look.marker, color=look.colour, alpha=0.3, s=16, linewidth=0)
-        medians = [(1.0, swapped.error), *_medians_by_tau(trials)]
+        medians = [(1.0, swapped.error), *_medians_by_tau(drawn)]
         curve(axes, [tau for tau, _ in medians], [error for _, error in medians], look, name)
     axes.invert_xaxis()
     finish(
         axes,
         "Kendall's tau of the order (1: as it was)",
         "error, %",
-        "Pairs swapped (dots: trials, line: medians)",
+        "Pairs swapped (dots: each draw, line: medians)",
     )
 
 
-def _medians_by_tau(trials: Sequence[Trial]) -> list[tuple[float, float]]:
-    """Return mean tau and median error of trials whose tau lies in the same tenth, greatest first."""
-    tenths: dict[int, list[Trial]] = {}
-    for trial in trials:
-        tenths.setdefault(math.ceil(10 * (trial.tau or 0.0)), []).append(trial)
+def _medians_by_tau(drawn: Sequence[Lesion]) -> list[tuple[float, float]]:
+    """Return mean tau and median error of draws whose tau lies in the same tenth, greatest first."""
+    tenths: dict[int, list[Lesion]] = {}
+    for lesion in drawn:
+        tenths.setdefault(math.ceil(10 * (lesion.tau or 0.0)), []).append(lesion)
     return [
         (mean(each.tau or 0.0 for each in tenths[tenth]), median(each.error for each in tenths[tenth]))
         for tenth in sorted(tenths, reverse=True)

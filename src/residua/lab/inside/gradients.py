@@ -12,11 +12,12 @@ from torch import Tensor
 
 from residua.lab.inside.passes import Link, kept_pass, norms
 from residua.nets.network import Network, Vgg
-from residua.nets.unravel import BREAKS_BY_SHORTCUT, breaks
+from residua.nets.unravel import BREAKS_BY_LAYER, BREAKS_BY_SHORTCUT, breaks
 from residua.nets.values import within
 
 NEAR_ZERO = 0.1
-SCALED = (BREAKS_BY_SHORTCUT["scaling"],)
+MOST = 0.95  # of the samples
+EXACT = {BREAKS_BY_SHORTCUT["scaling"], BREAKS_BY_LAYER["subsample"]}  # the sum holds with these written in
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,12 @@ class Terms:
     """The two terms of dE/dx_l towards the end of the unit's span, and what the paper predicts."""
 
     until: str  # the span's last unit
+    end: float  # norm of dE/dx_L, behind that unit
     product: float  # of the lambdas from this unit to the span's end
+    predicted: float  # the product times the norm of what of dE/dx_L stands where x_l was passed on to
     direct: float  # norm of dE/dx_L carried back on the shortcuts alone
     through: float  # norm of the rest, which came through the weights
-    near_zero: float  # share of samples whose gradient here is far smaller than at the span's end
-    exact: bool  # whether x_L = product * x_l + sum of F holds, so that direct is product * dE/dx_L
+    exact: bool  # whether x_L = product * x_l + sum of F holds, so that direct is what is predicted
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class UnitGradient:
 
     name: str
     norm: float  # of dE/dx_l
+    near_zero: float  # share of samples whose gradient here is far smaller than behind the last unit
+    least: float  # how many times that behind the last unit it is for most samples at least
     factor: float | None  # lambda of its shortcut: 1, the scale or the mean gate; None for no or another one
     terms: Terms | None  # None where the unit has no lambda
     breaks: tuple[str, ...]  # why the papers' sum does not hold across this unit
@@ -47,7 +51,7 @@ class Gradients:
     """The gradient at every unit; E is a sample's cross entropy."""
 
     samples: int
-    near: float  # what part of the span's last gradient counts as near zero
+    near: float  # what part of the gradient behind the last unit counts as near zero
     units: tuple[UnitGradient, ...]
     end: float  # norm of dE/dx behind the last unit
 
@@ -63,9 +67,10 @@ def gradients(
 
     Within a span of units whose shortcuts are x times a lambda, dE/dx_l is dE/dx_L carried back on the
     shortcuts alone, plus what comes through the weights. Where nothing else lies on the way the direct term
-    is the product of the lambdas times dE/dx_L, exactly. Behind an activation after the addition, as in the
-    original order, the papers' sum does not hold: there the direct term is also masked by that activation
-    (and `exact` is false). A gate counts as a constant. The network runs in the mode it is in.
+    is the product of the lambdas times dE/dx_L, exactly; a change of shape without weights passes on a part
+    of it. Behind an activation after the addition, as in the original order, the papers' sum does not hold:
+    there the direct term is also masked by that activation (and `exact` is false). A gate counts as a
+    constant. The network runs in the mode it is in.
 
     >>> [unit.norm for unit in gradients(network, inputs, labels).units]  # doctest: +SKIP
     [0.41, 0.35, 0.3]
@@ -76,19 +81,25 @@ def gradients(
         reasons = [() if link.part.unit is None else breaks(link.part.unit) for link in kept.links]
         terms: list[Terms | None] = [None] * len(kept.links)
         for first, past in _spans(kept.links):
-            terms[first:past] = _split(kept.links, totals, reasons, first, past, near)
+            terms[first:past] = _split(kept.links, totals, reasons, first, past)
         units = tuple(
-            UnitGradient(link.part.name, _mean(total), link.factor, found, why)
+            UnitGradient(
+                link.part.name, _mean(total), *_near_zero(total, totals[-1], near), link.factor, found, why
+            )
             for link, total, found, why in zip(kept.links, totals, terms, reasons, strict=False)
         )
         return Gradients(len(inputs), near, units, _mean(totals[-1]))
 
 
+def gradient_norms(network: Network | Vgg, inputs: Tensor, labels: Tensor) -> list[float]:
+    """Measure the norm of dE/dx at every unit's input in order, and behind the last one: nothing else."""
+    with kept_pass(network, inputs, labels) as kept:
+        return [_mean(total) for total in kept.gradients()]
+
+
 def predicted_norms(found: Gradients) -> list[float]:
-    """Return for every unit the product of the lambdas times the norm at the span's end; NaN without one."""
-    behind = [*(unit.norm for unit in found.units[1:]), found.end]
-    ends = {unit.name: norm for unit, norm in zip(found.units, behind, strict=True)}
-    return [unit.terms.product * ends[unit.terms.until] if unit.terms else math.nan for unit in found.units]
+    """Return for every unit what the lambdas predict; NaN without one."""
+    return [unit.terms.predicted if unit.terms else math.nan for unit in found.units]
 
 
 def _spans(links: Sequence[Link]) -> list[tuple[int, int]]:
@@ -103,21 +114,27 @@ def _split(
     reasons: Sequence[tuple[str, ...]],
     first: int,
     past: int,
-    near: float,
 ) -> list[Terms | None]:
     """Return the terms of the units from first to past - 1, walking back from the span's end."""
-    direct, product, exact = totals[past], 1.0, True
-    least = near * norms(totals[past])
+    direct = selected = totals[past]
+    end, product, exact = _mean(totals[past]), 1.0, True
     found: list[Terms | None] = []
     for place in range(past - 1, first - 1, -1):
         link, total = links[place], totals[place]
-        direct = link.back_unchanged(direct)
+        direct, selected = link.back_unchanged(direct), link.back_selected(selected)
         product *= link.factor or 0.0
-        exact = exact and reasons[place] in ((), SCALED)
-        small = (norms(total) < least).double().mean().item()
-        until = links[past - 1].part.name
-        found.append(Terms(until, product, _mean(direct), _mean(total - direct), small, exact))
+        exact = exact and EXACT.issuperset(reasons[place])
+        until, predicted = links[past - 1].part.name, abs(product) * _mean(selected)
+        found.append(Terms(until, end, product, predicted, _mean(direct), _mean(total - direct), exact))
     return found[::-1]
+
+
+def _near_zero(here: Tensor, end: Tensor, near: float) -> tuple[float, float]:
+    """Return the share of samples with nearly nothing of the gradient at the end, and what most have."""
+    some, all_of_it = norms(here), norms(end)
+    shares = (some / all_of_it)[all_of_it > 0]
+    least = shares.quantile(1 - MOST).item() if len(shares) else 0.0
+    return (some < near * all_of_it).double().mean().item(), least
 
 
 def _mean(gradient: Tensor) -> float:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from residua.errors import UserError
 from residua.judging.figures.ranking import ranked
 from residua.lab.inside.choosing import sequences, subsets
-from residua.lab.inside.parts import Batches, Parts, Run, fitted, parts_of, undisturbed
+from residua.lab.inside.parts import Batches, InapplicableError, Parts, Run, fitted, parts_of, undisturbed
 from residua.nets.network import Network, Vgg
 from residua.nets.values import at_least
 
@@ -22,6 +24,7 @@ DRAWS = 10
 MOST_LEFT_OUT, COUNTS = 20, 8
 
 Variant = Mapping[int, Run]  # what runs at some places instead of the parts there
+Missed = NDArray[np.bool_]  # of each sample, whether its class is missed
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,15 @@ class Lesions:
     error: float  # of the whole network, in percent
     units: tuple[LeftOut, ...]
     saved: float  # share of the units' runs that were spared, as what comes before a lesion runs once
+    missed: Mapping[str, Missed] = field(default_factory=dict, compare=False, repr=False)  # "": by the whole
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return asdict(self)
+        """Return it as plain data, without what is known of each sample."""
+        return {name: value for name, value in asdict(self).items() if name != "missed"}
 
 
 @dataclass(frozen=True)
-class Trial:
+class Lesion:
     """One random lesion."""
 
     units: tuple[str, ...]  # left out; of swaps one pair after the other
@@ -60,7 +64,7 @@ class Drawn:
     """Random lesions of so many units or pairs."""
 
     count: int
-    trials: tuple[Trial, ...]
+    trials: tuple[Lesion, ...]
 
     @property
     def median(self) -> float:
@@ -89,6 +93,20 @@ class RandomLesions:
     seed: int
     rows: tuple[Drawn, ...]
 
+    @property
+    def rise(self) -> float:
+        """How steadily the error rises with the number, from -1 to 1, the rank correlation of all draws.
+
+        It is the share of pairs of lesions where the larger one does more harm, less that where it does less.
+        """
+        drawn = [(0, self.error), *((row.count, trial.error) for row in self.rows for trial in row.trials)]
+        signs = [
+            float(np.sign(more - less))
+            for (small, less), (large, more) in combinations(drawn, 2)
+            if small < large
+        ]
+        return fmean(signs)
+
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data, with the quartiles of every row."""
         rows = [asdict(row) | {"quartiles": list(row.quartiles), "tau": row.tau} for row in self.rows]
@@ -107,10 +125,14 @@ def each(network: Network | Vgg, batches: Batches) -> Lesions:
     whole = parts_of(network)
     places = _removable(whole)
     variants = [_left_out(whole, [place]).variant for place in places]
-    samples, error, errors = _errors(network, whole, batches, variants)
-    by_place = dict(zip(places, errors, strict=True))
-    units = tuple(LeftOut(part.name, by_place.get(place)) for place, part in enumerate(whole.parts))
-    return Lesions(samples, error, units, _saved(len(whole.parts), places))
+    first, others = _missed(network, whole, batches, variants)
+    missed = {whole.parts[place].name: each for place, each in zip(places, others, strict=True)}
+    units = tuple(
+        LeftOut(part.name, _percent(missed[part.name]) if part.name in missed else None)
+        for part in whole.parts
+    )
+    saved = _saved(len(whole.parts), places)
+    return Lesions(len(first), _percent(first), units, saved, {"": first} | missed)
 
 
 def at_random(
@@ -154,7 +176,7 @@ def swaps(
     whole = parts_of(network)
     pairs = _pairs(whole)
     if not pairs:
-        raise UserError("nothing can be swapped: no two units of this network have one shape.")
+        raise InapplicableError("nothing can be swapped: no two units of this network have one shape.")
     most = min(len(pairs), len(whole.parts))
     counts = _checked(counts or usual_counts(most), draws, len(pairs), "pairs of one shape")
     choices = {
@@ -165,6 +187,11 @@ def swaps(
         for count in counts
     }
     return _tried(network, whole, batches, seed, choices)
+
+
+def removable(network: Network | Vgg) -> int:
+    """Return how many units can be left out."""
+    return len(_removable(parts_of(network)))
 
 
 def swappable(network: Network | Vgg) -> bool:
@@ -200,23 +227,28 @@ def _tried(
     network: Network | Vgg, whole: Parts, batches: Batches, seed: int, choices: Mapping[int, Sequence[Choice]]
 ) -> RandomLesions:
     variants = [choice.variant for row in choices.values() for choice in row]
-    samples, error, errors = _errors(network, whole, batches, variants)
-    left = iter(errors)
+    first, others = _missed(network, whole, batches, variants)
+    left = map(_percent, others)
     rows = [
-        Drawn(count, tuple(Trial(choice.units, next(left), choice.tau) for choice in row))
+        Drawn(count, tuple(Lesion(choice.units, next(left), choice.tau) for choice in row))
         for count, row in choices.items()
     ]
-    return RandomLesions(samples, error, seed, tuple(rows))
+    return RandomLesions(len(first), _percent(first), seed, tuple(rows))
 
 
-def _errors(
+def _percent(missed: Missed) -> float:
+    return 100 * int(missed.sum()) / len(missed)
+
+
+def _missed(
     network: Network | Vgg, whole: Parts, batches: Batches, variants: Sequence[Variant]
-) -> tuple[int, float, list[float]]:
-    """Return how many samples there are, and the errors of the whole network and of every variant."""
+) -> tuple[Missed, list[Missed]]:
+    """Return which samples the whole network misses, and each variant."""
     starting: list[list[int]] = [[] for _ in range(len(whole.parts) + 1)]
     for number, variant in enumerate(variants):
         starting[min(variant, default=len(whole.parts))].append(number)
-    samples, wrong, wrongs = 0, 0, [0] * len(variants)
+    first: list[Missed] = []
+    others: list[list[Missed]] = [[] for _ in variants]
     with undisturbed(network, training=False):
         for inputs, labels in batches:
             with torch.inference_mode():
@@ -224,15 +256,14 @@ def _errors(
                 for place, part in enumerate(whole.parts):
                     for number in starting[place]:
                         y = _from(whole, place, variants[number], x)
-                        wrongs[number] += _wrong(y, labels)
+                        others[number].append(_wrong(y, labels))
                     x = part.run(x)
-                missed = _wrong(whole.head(x), labels)
-            samples, wrong = samples + len(labels), wrong + missed
+                first.append(_wrong(whole.head(x), labels))
             for number in starting[-1]:  # swapped back to what they were
-                wrongs[number] += missed
-    if not samples:
+                others[number].append(first[-1])
+    if not first:
         raise UserError("lesions need at least one picture.")
-    return samples, 100 * wrong / samples, [100 * count / samples for count in wrongs]
+    return np.concatenate(first), [np.concatenate(each) for each in others]
 
 
 def _from(whole: Parts, first: int, variant: Variant, x: Tensor) -> Tensor:
@@ -241,14 +272,15 @@ def _from(whole: Parts, first: int, variant: Variant, x: Tensor) -> Tensor:
     return whole.head(x)
 
 
-def _wrong(logits: Tensor, labels: Tensor) -> int:
-    return int((ranked(logits, 1)[:, 0] != labels.to(logits.device)).sum())
+def _wrong(logits: Tensor, labels: Tensor) -> Missed:
+    missed: Missed = (ranked(logits, 1)[:, 0] != labels.to(logits.device)).cpu().numpy()
+    return missed
 
 
 def _removable(whole: Parts) -> list[int]:
     places = [place for place, part in enumerate(whole.parts) if part.skip]
     if not places:
-        raise UserError("nothing can be left out: every unit of this network changes the shape.")
+        raise InapplicableError("nothing can be left out: every unit of this network changes the shape.")
     return places
 
 

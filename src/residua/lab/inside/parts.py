@@ -9,12 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from residua.errors import UserError
 from residua.nets.layers import Layer, Shape
 from residua.nets.modules import run
 from residua.nets.network import Network, Unit, Vgg
 
 Run = Callable[[Tensor], Tensor]
 Batches = Iterable[tuple[Tensor, Tensor]]  # inputs as the network takes them, and labels
+
+
+class InapplicableError(UserError):
+    """A network has nothing of what is to be measured."""
 
 
 @dataclass(frozen=True)

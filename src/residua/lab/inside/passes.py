@@ -21,7 +21,9 @@ class Link:
 
     part: Part
     x: Tensor
-    shortcut: Tensor | None  # None where there is none
+    shared: Tensor  # what both ways get: x, or x activated
+    way: Tensor | None  # the shortcut before its lambda; None where there is none
+    shortcut: Tensor | None
     carried: Tensor | None  # the same with the gate, if any, as a constant
     residual: Tensor
     total: Tensor
@@ -39,6 +41,12 @@ class Link:
         if self.carried is None:
             return torch.zeros_like(self.x)
         return _pulled([self.carried], self.x, [self._before_activation(gradient)])
+
+    def back_selected(self, gradient: Tensor) -> Tensor:
+        """Carry a gradient back to where a change of shape took it from, and nothing else."""
+        if self.way is None or self.way is self.shared:
+            return gradient
+        return _pulled([self.way], self.shared, [gradient])
 
     def back_along(self, gradient: Tensor, through: Tensor) -> Tensor:
         """Carry each sample's gradient back through the residual where that is said, else the shortcut."""
@@ -111,7 +119,7 @@ def _link(part: Part, x: Tensor) -> Link:
     unit = part.unit
     if unit is None or unit.kind is None:
         output = part.run(x)
-        return Link(part, x, None, None, output, output, output, None)
+        return Link(part, x, x, None, None, None, output, output, output, None)
     shared = unit.before(x)
     h, f = unit.scales(shared)
     way = unit.shortcut(shared)
@@ -120,18 +128,21 @@ def _link(part: Part, x: Tensor) -> Link:
         carried = h.detach() * way
     learned: Tensor | float = unit.residual(shared)
     residual = f * (0 * way if isinstance(learned, float) else learned)  # a number where it is left out
-    total = shortcut + residual
-    if not unit.block.after:
-        return Link(part, x, shortcut, carried, residual, total, total, _factor(part, h))
-    total = _cut(total)
-    # The activation may overwrite what it gets, which must not be the leaf.
-    return Link(part, x, shortcut, carried, residual, total, unit.after(total * 1), _factor(part, h))
+    output = total = shortcut + residual
+    if unit.block.after:
+        total = _cut(total)
+        output = unit.after(total * 1)  # it may overwrite what it gets, which must not be the leaf
+    return Link(part, x, shared, way, shortcut, carried, residual, total, output, _factor(part, h))
 
 
 def _factor(part: Part, h: Tensor | float) -> float | None:
-    """Return lambda: the scale, the mean gate, or 1; dropout's is 1 on average."""
+    """Return lambda: the scale, the mean gate, or 1.
+
+    Dropout's is 1 on average. Where the shape changes without weights, what is passed on is x itself, a part
+    of it: that is 1 too, and which part is taken into account by itself.
+    """
     block = cast(Unit, part.unit).block
-    if any(layer.kind != "dropout" for _, layer in block.shortcut or ()):
+    if any(layer.kind not in ("dropout", "subsample") for _, layer in block.shortcut or ()):
         return None
     return h.detach().double().mean().item() if isinstance(h, Tensor) else h
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import accumulate, combinations
+from statistics import linear_regression
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from residua.errors import UserError
 from residua.lab.inside.choosing import sequences
+from residua.lab.inside.parts import InapplicableError
 from residua.lab.inside.passes import kept_pass, norms
 from residua.nets.network import Network, Vgg
 from residua.nets.values import at_least, within
@@ -53,9 +54,15 @@ class Paths:
         low, high = self.effective
         return float(sum(each.paths for each in self.lengths[low : high + 1]) / 2**self.units)
 
+    @property
+    def decay(self) -> float:
+        """How many times as much gradient comes along a path that has one residual more, fitted over all."""
+        points = [(each.length, math.log(each.magnitude)) for each in self.lengths if each.magnitude > 0]
+        return math.exp(linear_regression(*zip(*points, strict=True)).slope) if len(points) > 1 else 0.0
+
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return asdict(self) | {"effective_share": self.effective_share}
+        return asdict(self) | {"effective_share": self.effective_share, "decay": self.decay}
 
 
 def paths(
@@ -131,8 +138,10 @@ def path_lengths(magnitudes: Sequence[float]) -> tuple[PathLength, ...]:
     count = len(magnitudes) - 1
     many = [math.comb(count, length) for length in range(count + 1)]
     totals = [magnitude * paths for magnitude, paths in zip(magnitudes, many, strict=True)]
-    if not sum(totals):
-        raise UserError("no gradient comes to the input: the network is certain of its answers.")
+    if not 0 < sum(totals) < math.inf:
+        raise InapplicableError(
+            "no gradient comes to the input: the network is certain of its answers, or gives no numbers."
+        )
     return tuple(
         PathLength(length, paths, magnitude, total, total / sum(totals))
         for length, (paths, magnitude, total) in enumerate(zip(many, magnitudes, totals, strict=True))
@@ -161,11 +170,11 @@ def _through(paths: Sequence[Iterable[int]], count: int) -> Tensor:
 
 def _units(network: Network | Vgg) -> int:
     if not isinstance(network, Network) or not network.spec.residual:
-        raise UserError(
+        raise InapplicableError(
             "this network has no shortcuts: one path leads through it, and nothing can be sampled."
         )
     if len(network.units) > MOST_UNITS:
-        raise UserError(
+        raise InapplicableError(
             f"paths are measured through at most {MOST_UNITS:,} units, not {len(network.units):,}."
         )
     return len(network.units)

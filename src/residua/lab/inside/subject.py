@@ -14,6 +14,7 @@ from torch import Tensor
 
 from residua.data.checking.checked import Progress
 from residua.data.dataset import Data
+from residua.data.draws import order
 from residua.data.loading.loader import Loader
 from residua.judging import BATCH
 from residua.judging.model import load
@@ -64,6 +65,18 @@ class Subject:
                 done += len(batch)
                 if progress:
                     progress(done, len(places))
+
+    def mixed(self) -> Iterator[Tensor]:
+        """Yield inputs in batches of all kinds of pictures; class folders have them class by class."""
+        data, count = self.samples.data, len(self.places)
+        places = np.array(self.places, np.int64)[order(0, 0, count).numpy()]
+        batch = min(self.batch, count)
+        device = next(self.network.parameters()).device
+        rule = self.model.rule()
+        loader = Loader(data, places, rule, batch, workers=self.workers, device=device, drop_last=True)
+        with closing(loader.epoch(0)) as batches:
+            for each in batches:
+                yield each.inputs()
 
     def whole(self) -> tuple[Tensor, Tensor]:
         """Return all pictures as one batch."""
@@ -116,7 +129,7 @@ def subject(
     places = np.linspace(0, len(samples.data) - 1, count).round().astype(int).tolist()
     found = Subject(str(model), shown, fresh, samples, places, batch, workers)
     if fresh:
-        recalibrate(found.network, (inputs for inputs, _ in found.batches()))
+        recalibrate(found.network, found.mixed())
     return found
 
 

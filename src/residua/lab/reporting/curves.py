@@ -226,7 +226,7 @@ Ratios = dict[int, list[tuple[float, float]]]  # pass and ratio, by seed
 def _ratios(record: Record, label: str) -> Ratios:
     before = record.values(label, "gradients.initial_ratio")
     return {
-        seed: [(0.0, before[seed])] * (seed in before)
+        seed: ([(0.0, before[seed])] if seed in before else [])
         + [(each["epoch"], each["ratio"]) for each in passes if each["ratio"] is not None]
         for seed, passes in record.through_training(label).items()
     }

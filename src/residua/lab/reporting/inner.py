@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from residua.lab.inside import figures
-from residua.lab.inside.gradients import Gradients, Terms, UnitGradient, predicted_norms
-from residua.lab.inside.lesions import Drawn, LeftOut, Lesions, RandomLesions, Trial
+from residua.lab.inside.gradients import Gradients, predicted_norms
+from residua.lab.inside.lesions import Lesions, RandomLesions
 from residua.lab.inside.paths import Paths, path_lengths, shortest_range
-from residua.lab.inside.responses import Response, Responses
+from residua.lab.inside.responses import Responses
 from residua.lab.reporting.drawing import Drawing
 from residua.lab.reporting.looks import looks
 from residua.lab.reporting.records import Record, Values
@@ -28,7 +29,7 @@ def responses(record: Record) -> Drawing | None:
     found = _details(record, "responses")
     if not found:
         return None
-    read = {label: read_responses(middle(list(each.values()))) for label, each in found.items()}
+    drawn = {label: read(Responses, middle(list(each.values()))) for label, each in found.items()}
     return Drawing(
         "responses",
         "Layer responses",
@@ -43,7 +44,7 @@ def responses(record: Record) -> Drawing | None:
             for seed, detail in each.items()
             for layer in detail["layers"]
         ],
-        lambda: figures.responses_figure(read, looks(record)),
+        lambda: figures.responses_figure(drawn, looks(record)),
     )
 
 
@@ -55,7 +56,7 @@ def gradients(record: Record, stage: str) -> Drawing | None:
     }
     if not found:
         return None
-    read = {label: read_gradients(middle(list(each.values()))) for label, each in found.items()}
+    drawn = {label: read(Gradients, middle(list(each.values()))) for label, each in found.items()}
     return Drawing(
         f"gradients-{stage}",
         f"Gradients {STAGES[stage]}",
@@ -68,9 +69,9 @@ def gradients(record: Record, stage: str) -> Drawing | None:
             (label, seed, *row)
             for label, each in found.items()
             for seed, detail in each.items()
-            for row in _gradient_rows(read_gradients(detail))
+            for row in _gradient_rows(read(Gradients, detail))
         ],
-        lambda: figures.gradients_figure(read, looks(record)),
+        lambda: figures.gradients_figure(drawn, looks(record)),
     )
 
 
@@ -105,8 +106,8 @@ def paths(record: Record) -> Drawing | None:
     found = _details(record, "paths")
     if not found:
         return None
-    read = {label: read_paths(list(each.values())) for label, each in found.items()}
-    effective = [f"{label} {each.effective[0]} to {each.effective[1]}" for label, each in read.items()]
+    drawn = {label: read_paths(list(each.values())) for label, each in found.items()}
+    effective = [f"{label} {each.effective[0]} to {each.effective[1]}" for label, each in drawn.items()]
     return Drawing(
         "paths",
         "Which paths carry the gradient",
@@ -120,7 +121,7 @@ def paths(record: Record) -> Drawing | None:
             for seed, detail in by_seed.items()
             for each in detail["lengths"]
         ],
-        lambda: figures.paths_figure(read, looks(record)),
+        lambda: figures.paths_figure(drawn, looks(record)),
     )
 
 
@@ -139,59 +140,38 @@ def middle(values: Sequence[Any]) -> Any:
     return median(numbers) if numbers else first
 
 
-def read_responses(detail: Values) -> Responses:
-    """Read what `Responses.as_json` gave."""
-    return Responses(int(detail["samples"]), tuple(Response(**layer) for layer in detail["layers"]))
+def read(kind: Any, values: Values) -> Any:
+    """Read what `as_json` of a dataclass gave."""
+    hints = get_type_hints(kind)
+    return kind(**{name: _read(hints[name], value) for name, value in values.items() if name in hints})
 
 
-def read_gradients(detail: Values) -> Gradients:
-    """Read what `Gradients.as_json` gave."""
-    units = tuple(
-        UnitGradient(
-            **{
-                **unit,
-                "terms": Terms(**unit["terms"]) if unit["terms"] else None,
-                "breaks": tuple(unit["breaks"]),
-            }
-        )
-        for unit in detail["units"]
-    )
-    return Gradients(int(detail["samples"]), detail["near"], units, detail["end"])
-
-
-def read_lesions(detail: Values) -> Lesions:
-    """Read what `Lesions.as_json` gave."""
-    units = tuple(LeftOut(**unit) for unit in detail["units"])
-    return Lesions(int(detail["samples"]), detail["error"], units, detail["saved"])
+def _read(hint: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_read(hint, each) for each in value)
+    kinds = [kind for kind in (hint, *get_args(hint)) if is_dataclass(kind)]
+    return read(kinds[0], value) if kinds and isinstance(value, Mapping) else value
 
 
 def read_random(details: Sequence[Values]) -> RandomLesions:
-    """Read what `RandomLesions.as_json` gave of several seeds, with the draws of all of them."""
+    """Read random lesions of several seeds, with the draws of all of them."""
     rows = [
-        Drawn(
-            same[0]["count"],
-            tuple(
-                Trial(tuple(trial["units"]), trial["error"], trial["tau"])
-                for row in same
-                for trial in row["trials"]
-            ),
-        )
+        {"count": same[0]["count"], "trials": [trial for row in same for trial in row["trials"]]}
         for same in zip(*(detail["rows"] for detail in details), strict=False)
     ]
-    first = details[0]
     error = median(detail["error"] for detail in details)
-    return RandomLesions(first["samples"], error, first["seed"], tuple(rows))
+    found: RandomLesions = read(RandomLesions, {**details[0], "error": error, "rows": rows})
+    return found
 
 
 def read_paths(details: Sequence[Values]) -> Paths:
-    """Read what `Paths.as_json` gave of several seeds, with the median of every magnitude."""
+    """Read paths of several seeds, with the median of every magnitude."""
     first = details[0]
     magnitudes = middle([[each["magnitude"] or 0.0 for each in detail["lengths"]] for detail in details])
     lengths = path_lengths(magnitudes)
     effective = shortest_range([each.share for each in lengths], first["share"])
-    return Paths(
-        first["samples"], first["draws"], first["seed"], first["units"], lengths, first["share"], effective
-    )
+    found: Paths = read(Paths, {**first, "lengths": lengths, "effective": effective})
+    return found
 
 
 def _details(record: Record, measurement: str) -> Details:
@@ -206,7 +186,7 @@ def _parts(each: Mapping[int, Values], name: str) -> list[Values]:
 
 
 def _lesions_figure(record: Record, parts: Mapping[str, Mapping[str, list[Values]]]) -> Figure:
-    single = {label: read_lesions(middle(own)) for label, own in parts["each"].items()}
+    single = {label: read(Lesions, middle(own)) for label, own in parts["each"].items()}
     at_random, swaps = (
         {label: read_random(own) for label, own in parts[kind].items()} for kind in ("at_random", "swaps")
     )
@@ -218,7 +198,8 @@ def _gradient_rows(found: Gradients) -> list[tuple[Any, ...]]:
         (
             unit.name,
             unit.norm,
-            *((predicted, unit.terms.direct, unit.terms.through, unit.terms.near_zero) if unit.terms else ()),
+            *((predicted, unit.terms.direct, unit.terms.through) if unit.terms else (None, None, None)),
+            unit.near_zero,
         )
         for unit, predicted in zip(found.units, predicted_norms(found), strict=True)
     ]

@@ -41,6 +41,8 @@ def judged(record: Record) -> list[Judged]:
 def _judged(record: Record, row: Values) -> Judged:
     claim = row["claim"]
     place = " ".join(text for text in (claim.get("source"), claim.get("place")) if text)
+    place += f", page {claim['page']}" if claim.get("page") else ""
+    place = place or ("no paper's, ours" if claim.get("ours") else "")
     kind = KINDS.get(row["verdict"], "apart")
     word, why = row["verdict"], row["why"]
     if word == APART and row["measured"] is not None:
@@ -69,7 +71,8 @@ def _paper(record: Record, claim: Values) -> str:
     bounds = [
         f"{sign} {claim[name]:g}{unit}" for name, sign in (("above", ">"), ("below", "<")) if name in claim
     ]
-    return " and ".join(bounds) + (_of_quantity(claim) if bounds else "")
+    ours = ", a bound of ours" if claim.get("ours") else ""
+    return " and ".join(bounds) + (_of_quantity(claim) + ours if bounds else "")
 
 
 def _of_quantity(claim: Values) -> str:

@@ -14,9 +14,12 @@ from typing import Any
 from residua import __version__
 from residua.errors import UserError, unknown
 from residua.judging.runfiles import read_metrics
+from residua.lab import TRIALS
 from residua.lab.catalogue import NAMES, experiment
+from residua.lab.makers import maker
 from residua.lab.measurements import read_measured
-from residua.lab.results import MADE, RESULTS, folder_of, read_results
+from residua.lab.notes import notes_of
+from residua.lab.results import RESULTS, folder_of, read_results
 from residua.lab.scales import SCALES
 
 Values = Mapping[str, Any]
@@ -129,7 +132,18 @@ class Record:
     def details(self, label: str, measurement: str) -> dict[int, Values]:
         """Return all that a measurement found of a network, by seed."""
         found = {row["seed"]: read_measured(self._run(row), measurement) for row in self._rows(label)}
-        return {seed: each["detail"] for seed, each in found.items() if each}
+        return {seed: each["detail"] for seed, each in found.items() if each and each["detail"] is not None}
+
+    @property
+    def finished_runs(self) -> list[Path]:
+        """The folders of the trials that are over and measured."""
+        return sorted({self._run(row) for row in self.trials if row["state"] == "finished"})
+
+    @cached_property
+    def makers(self) -> list[Values]:
+        """Who made each trial of which something was measured, once for all of its labels."""
+        runs = {self._run(row) for row in self.trials if row["values"]}
+        return [maker(run) for run in sorted(runs)]
 
     def courses(self, label: str) -> list[Course]:
         """Return how each training of a network went."""
@@ -141,14 +155,16 @@ class Record:
 
     def through_training(self, label: str) -> dict[int, list[Values]]:
         """Return the gradients that were taken down after each pass, by seed."""
-        found = {row["seed"]: read_measured(self._run(row), "through_training") for row in self._rows(label)}
-        return {seed: each["passes"] for seed, each in found.items() if each}
+        found: dict[int, list[Values]] = {
+            row["seed"]: list(notes_of(self._run(row))) for row in self._rows(label)
+        }
+        return {seed: passes for seed, passes in found.items() if passes}
 
     def _rows(self, label: str) -> list[Values]:
         return [row for row in self.trials if row["label"] == label and row["values"]]
 
     def _run(self, row: Values) -> Path:
-        return self.lab / "trials" / str(row["trial"])
+        return self.lab / TRIALS / str(row["trial"])
 
 
 def read_record(lab: Path, name: str, scale: str) -> Record:
@@ -157,7 +173,7 @@ def read_record(lab: Path, name: str, scale: str) -> Record:
     if not isinstance(result, dict) or (missing := [field for field in FIELDS if field not in result]):
         about = f" says nothing of {missing[0]}" if isinstance(result, dict) else " is no object"
         raise UserError(f"{folder_of(lab, name, scale) / RESULTS}{about}: run the experiment once more.")
-    return Record(lab, result, _made(folder_of(lab, name, scale) / MADE))
+    return Record(lab, result, maker(folder_of(lab, name, scale)))
 
 
 def find_records(lab: Path, name: str | None = None, scale: str | None = None) -> list[Record]:
@@ -179,14 +195,6 @@ def _place(found: tuple[str, str]) -> tuple[int, str, int]:
     """Sort the experiments that come with Residua as they build on each other, and others behind them."""
     name, scale = found
     return NAMES.index(name) if name in NAMES else len(NAMES), name, list(SCALES).index(scale)
-
-
-def _made(path: Path) -> Values:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _course(seed: int, lines: Sequence[Values]) -> Course:

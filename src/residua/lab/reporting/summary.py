@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from residua.errors import UserError
+from residua.lab.kept import keep
 from residua.lab.reporting import amounts, making, words
 from residua.lab.reporting.drawings import drawings
 from residua.lab.reporting.judged import judged
@@ -24,7 +25,8 @@ SHOWN = 8  # quantities of a network
 def write_summary(record: Record, into: Path) -> Path:
     """Write INTO/SCALE/NAME.md with its figures and the table of trials, and a list of all such pages.
 
-    What was written by hand behind a heading "## Why" stays.
+    What is small of each finished trial is kept too, so that no other machine has to run it again. What was
+    written by hand behind a heading "## Why" stays.
     """
     folder = into / record.scale
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,6 +40,8 @@ def write_summary(record: Record, into: Path) -> Path:
         write(folder / file, text)
         figures.append(f"![{plain(drawing.alt)}]({file})\n\n{plain(drawing.caption)}")
     write(folder / f"{record.name}.csv", (record.folder / TABLE).read_text(encoding="utf-8"))
+    for run in record.finished_runs:
+        keep(run, into)
     page = folder / f"{record.name}.md"
     write(page, _page(record, figures) + _by_hand(page))
     write(into / LIST, _list(into) + _by_hand(into / LIST))

@@ -12,12 +12,13 @@ QUOTED = 3  # claims that an answer repeats in words
 HOW_TO_READ = (
     "An order (“A is better than B”) is judged by the differences between runs of the same seed: it holds "
     "if the 95% interval of their mean lies above 0, does not hold if it lies below, and else is not "
-    "decided. The interval is Student's over the seeds, widened by what other held-out pictures might have "
-    "made of it.",
-    "A number is judged at scale paper on data of as many classes only; elsewhere it stands beside what was "
-    "measured, and that is no comparison. A bound is judged by the side on which the interval lies.",
+    "decided. The interval is Student's over the seeds, helped by how much the seeds of other networks with "
+    "about such values differ, and widened, where it is known which pictures were missed, by what other "
+    "pictures might have made of it. Runs that do not differ at all decide nothing.",
+    "A number is judged at scale paper on pictures such as the paper's only; elsewhere it stands beside what "
+    "was measured, and that is no comparison. A bound is judged by the side on which the interval lies.",
     "What is only counted must agree to the digits printed, rounded or cut off.",
-    "Of twenty orders that are none, one will seem to be decided.",
+    "Each order is judged by itself: of twenty that are none, up to one will seem to be decided.",
 )
 LIMITS = {
     "quick": (

@@ -17,7 +17,9 @@ from residua.weights.metadata import Preprocessing
 
 Values = dict[str, Any]
 TYPES = {"augmentation": get_type_hints(Augmentation), "preprocessing": get_type_hints(Preprocessing)}
-OWN = ("threads", "channels_last", "compiled", "packed", "save_minutes", "log_steps", "tensorboard", "report")
+DESCRIBED = ("spec", "preprocessing", "recipe", "steps", "epoch_steps")  # in ways of their own
+SETTINGS = {name: hint for name, hint in get_type_hints(Settings).items() if name not in DESCRIBED}
+OWN = {name: hint for name, hint in SETTINGS.items() if name not in hints()}  # no flag but --set
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Changes:
             elif name in known:
                 found.recipe[name] = _read(name, value, Recipe.hint(name))
             elif name in OWN:
-                found.own[name] = _read(name, value, get_type_hints(Settings)[name])
+                found.own[name] = _read(name, value, OWN[name])
             else:
                 raise unknown("setting", name, [*hints(), *known, *OWN])
         return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal, get_type_hints
 
 from residua.errors import UserError
@@ -14,8 +16,9 @@ from residua.nets.values import at_least, checked, from_text, within
 
 PARTS = {"recipe": "", "spec": "model.", "model": "model.", "augmentation": "augmentation."}
 PARTS["preprocessing"] = "preprocessing."
-FOLLOWS = {"steps", "epoch_steps", "model.family"}  # what a run's own config says, and the data decides
-FOLLOWS |= {f"model.{name}" for name in ("num_classes", "in_channels", "input_size")}
+LENGTHS = ("epochs", "steps", "time")
+COUNTED = ("steps", "epoch_steps")  # in a run's own config, where they follow from its recipe and pictures
+PICTURED = tuple(f"model.{name}" for name in ("num_classes", "in_channels", "input_size"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +31,11 @@ class Wanted:
     recipe: str | None = None
     size: int | None = None
     epochs: int | None = None
-    time: float | None = None  # minutes
+    time: float | None = None  # minutes, from `since` on
     batch: int | Literal["auto"] | None = None  # auto: the fastest, by measurement
     weights: str | None = None
     seed: int = 0
-    split_seed: int | None = None  # of the draw of the held-out pictures; None: the seed
+    split_seed: int | None = None  # of which pictures are held out and learned from; None: the seed
     val: float = 0.1
     max_bad: float = 0.1
     limit: int | None = None
@@ -44,11 +47,14 @@ class Wanted:
     on_nan: Literal["stop", "skip"] = "stop"
     # Fields of the recipe by their names; others as augmentation.flip, model.shortcut, preprocessing.rule.
     changes: Mapping[str, Any] = field(default_factory=dict)
+    since: float = field(default_factory=monotonic, compare=False)  # when it was asked for
 
     def __post_init__(self) -> None:
         """Check the plain values."""
         for name, hint in hints().items():
             object.__setattr__(self, name, checked(name, getattr(self, name), hint))
+            if getattr(self, name) == "":
+                raise UserError(f"{name}='' is not valid: give a value, or leave it out.")
         for name in ("size", "epochs", "limit"):
             at_least(name, getattr(self, name), 1)
         at_least("workers", self.workers, 0)
@@ -58,8 +64,14 @@ class Wanted:
         within("max_bad", self.max_bad, 0, 1, closed=True)
         if self.time is not None and not self.time > 0:
             raise UserError(f"time={self.time:g} is not valid: it must be above 0 minutes.")
-        if self.time and self.epochs:
-            raise UserError("epochs and time are two lengths of one training: choose one.")
+        for name in PICTURED:
+            if name in self.changes:
+                raise UserError(f"{name} cannot be set, for the pictures decide it: leave it out.")
+
+    @property
+    def picture_seed(self) -> int:
+        """The seed of which pictures there are: held out, learned from, and looked at for their colours."""
+        return self.seed if self.split_seed is None else self.split_seed
 
     @property
     def name(self) -> str:
@@ -72,7 +84,7 @@ class Wanted:
 def hints() -> dict[str, Any]:
     """Types of what can be asked for by name."""
     found = get_type_hints(Wanted)
-    return {f.name: found[f.name] for f in fields(Wanted) if f.name != "changes"}
+    return {f.name: found[f.name] for f in fields(Wanted) if f.name not in ("changes", "since")}
 
 
 def wanted(data: str | None, *sources: Mapping[str, Any]) -> Wanted:
@@ -81,8 +93,17 @@ def wanted(data: str | None, *sources: Mapping[str, Any]) -> Wanted:
     Names that a training itself does not have are changes of its recipe, or of what they begin with.
     """
     values: dict[str, Any] = {}
+    described: dict[str, set[str]] = {}  # by what an earlier source describes as a whole
     for source in sources:
-        values |= dict(_flat(source))
+        given = dict(_flat(source))
+        gone = {name for whole in described if given.get(whole) is not None for name in described[whole]}
+        lengths = [name for name in LENGTHS if given.get(name) is not None]
+        given = {name: value for name, value in given.items() if name not in LENGTHS or name in lengths}
+        if len(lengths) > 1:
+            raise UserError(f"{' and '.join(lengths)} are two lengths of one training: choose one.")
+        gone |= set(LENGTHS if lengths else ())
+        values = {name: value for name, value in values.items() if name not in gone} | given
+        described |= _described(source)
     if data is not None:
         values["data"] = data
     if values.get("data") is None:
@@ -93,22 +114,42 @@ def wanted(data: str | None, *sources: Mapping[str, Any]) -> Wanted:
 
 def _flat(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Spell every setting in one way: nested ones, as in a run's own config, with dots."""
+    whole = {"spec", *COUNTED} <= source.keys()  # a run's own config
     for name, value in source.items():
         if name in PARTS and isinstance(value, Mapping):
-            for part, each in value.items():
-                nested = f"{PARTS[name]}{part}"
-                if isinstance(each, Mapping):
-                    yield from _flat({nested: each})
-                elif nested in ("name", "model.name"):
-                    yield (name if nested == "name" else "model"), each or None
-                elif nested not in FOLLOWS or name == "recipe":
-                    yield nested, each
-        elif name not in FOLLOWS:
+            yield from _part(name, value)
+        elif not (whole and name in COUNTED):
+            yield name, value
+
+
+def _described(source: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Say which settings go when another network, recipe or size is named: what described the old one."""
+    found: dict[str, set[str]] = {"size": {"preprocessing.size", "preprocessing.resize"}}
+    for part, whole in (("spec", "model"), ("model", "model"), ("recipe", "recipe")):
+        if isinstance(source.get(part), Mapping):
+            found[whole] = {name for name, _ in _flat({part: source[part]})}
+    return found
+
+
+def _part(whose: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Spell the fields of a part; a network's whole description has some that the pictures decide."""
+    for part, value in values.items():
+        name = f"{PARTS[whose]}{part}"
+        if isinstance(value, Mapping):
+            yield from _flat({name: value})
+        elif name in ("name", "model.name"):
+            yield ("recipe" if whose == "recipe" else "model"), value or None
+        elif not (whose == "spec" and (part == "family" or name in PICTURED)):
             yield name, value
 
 
 def _read(name: str, value: Any) -> Any:
-    return from_text(name, value, hints()[name]) if isinstance(value, str) else value
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(value, str):
+        return value
+    if name == "time" and value.lower() != "none":
+        return minutes(value)
+    return from_text(name, value, hints()[name])
 
 
 def minutes(text: str) -> float:

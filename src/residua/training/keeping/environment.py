@@ -12,6 +12,7 @@ from typing import Any
 from residua import __version__
 
 LIBRARIES = ("torch", "numpy", "pillow", "safetensors")
+DECIDING = ("residua", "cuda", "processor", "instructions", "gpus")  # the last bits of a sum
 
 
 def environment() -> dict[str, Any]:
@@ -32,6 +33,20 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(number) for number in gpus],
     }
+
+
+def changes(then: Any, now: dict[str, Any]) -> list[str]:
+    """Say what has changed of all that the last bits of a training depend on."""
+    before, after = _deciding(then), _deciding(now)
+    both = [name for name in after if name in before]
+    return [f"{name} was {before[name]} and is {after[name]}" for name in both if before[name] != after[name]]
+
+
+def _deciding(said: Any) -> dict[str, Any]:
+    """Pick the facts that decide; what somebody has spoiled says nothing."""
+    if not isinstance(said, dict) or not isinstance(said.get("libraries"), dict):
+        return {}
+    return {**said["libraries"], **{name: said[name] for name in DECIDING if name in said}}
 
 
 def _processor() -> str:

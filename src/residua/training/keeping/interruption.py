@@ -1,4 +1,4 @@
-"""Interruption: Ctrl-C and SIGTERM let the step end, so that the training can be saved."""
+"""Interruption: Ctrl-C, SIGTERM and a closed terminal let the step end, so that the training can be saved."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+ENDS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 NOTICE = b"\nresidua: stopping after this step, and saving. Ctrl-C again ends at once, without saving.\n"
 
 
@@ -25,7 +26,7 @@ class Interruption:
 
     @property
     def exit_code(self) -> int:
-        """Return what the process should exit with: 130 after Ctrl-C, 143 after SIGTERM, 0 otherwise."""
+        """Return what to exit with: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 0 otherwise."""
         return 128 + self.signal if self.signal else 0
 
     def handle(self, number: int, frame: FrameType | None) -> None:
@@ -41,12 +42,12 @@ class Interruption:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Catch Ctrl-C and SIGTERM meanwhile; in another thread than the main one, nothing is caught."""
+    """Catch Ctrl-C, SIGTERM and SIGHUP meanwhile; in another thread than the main one, nothing is caught."""
     asked = Interruption()
     old = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # a job in the background, say
+        for number in ENDS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # a job in the background, under nohup
                 old[number] = signal.signal(number, asked.handle)
     try:
         yield asked

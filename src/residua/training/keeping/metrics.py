@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from residua.errors import UserError
+from residua.files import sync_folder
 from residua.judging.runfiles import METRICS
 
 
@@ -30,14 +31,19 @@ def append_metrics(folder: Path, values: Mapping[str, Any]) -> int:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def cut_metrics(folder: Path, length: int) -> None:
-    """Forget the lines behind the length that a checkpoint stated: they will be written again."""
+def cut_metrics(folder: Path, length: int) -> bool:
+    """Forget the lines behind the length that a checkpoint stated: they will be written again.
+
+    Return whether all before it are there.
+    """
     path = folder / METRICS
     try:
         with path.open("ab") as file:
             kept = path.read_bytes()[:length]
             file.truncate(kept.rfind(b"\n") + 1)
             os.fsync(file.fileno())
+            sync_folder(folder)  # its name too: checkpoints will count on it
+            return len(kept) == length
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -14,11 +14,17 @@ from typing import Any, Self
 
 from residua.errors import UserError
 from residua.files import BusyError, locked, replacing, sweep
-from residua.judging.runfiles import CONFIG, ENVIRONMENT, LOG, SUMMARY
+from residua.judging.runfiles import BAD, CLASSES, CONFIG, DATA, ENVIRONMENT, LOG, SPLIT, SUMMARY
 from residua.training.asking.configfile import read_config, write_config
-from residua.training.keeping.environment import environment
+from residua.training.keeping.environment import changes, environment
 
-STATE, LOCK = "state", ".lock"
+STATE, LOCK, BEGAN = "state", ".lock", "began.json"
+BEFORE = {BAD, CLASSES, DATA, ENVIRONMENT, LOG, SPLIT}  # what is written before the settings
+IN_STATE = re.compile(r"began\.json|(0|pictures)\.safetensors")  # and below `state`
+RESULT = {"spec", "preprocessing", "recipe", "seed", "split_seed", "val", "max_bad", "limit", "steps"}
+RESULT |= {"epoch_steps", "precision", "packed"}
+BITS = {"threads", "channels_last", "compiled", "checkpointing", "deterministic"}
+PART = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)  # half written
 
 
 class Run:
@@ -53,10 +59,15 @@ class Run:
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Hold a run that was begun, and remove what a killed process left half written."""
-        if not (folder / CONFIG).is_file():
+        if not (folder / CONFIG).is_file() and not _is_beginning(folder):
             raise UserError(f"{folder} is no run: it has no {CONFIG}.")
         with contextlib.ExitStack() as held:
             held.enter_context(_held(folder))
+            if not (folder / CONFIG).is_file():
+                raise UserError(
+                    f"{folder} was ended before its training began, so there is nothing to resume: "
+                    f"`residua train DATA --out {folder}` begins it again."
+                )
             _make(folder / STATE, anew=False)
             for place in (folder, folder / STATE):
                 sweep(place)
@@ -80,10 +91,18 @@ class Run:
         """Hold a new folder, if nobody else has put anything into it."""
         with contextlib.ExitStack() as held:
             held.enter_context(_held(folder))
-            if any(path.name != LOCK for path in folder.iterdir()):
-                raise _NotEmptyError(f"{folder} is not empty, and a run is never overwritten: name another.")
-            _make(folder / STATE, anew=False)
-            return cls(folder, held.pop_all())
+            run = cls(folder, held)
+            run._take()
+            run._held = held.pop_all()
+            return run
+
+    def _take(self) -> None:
+        """Begin in a folder; what a killed process began there goes, anything else is an error, and stays."""
+        if _is_beginning(self.folder):
+            self._clear()
+        if any(path.name != LOCK for path in self.folder.iterdir()):
+            raise _NotEmptyError(f"{self.folder} is not empty, and a run is never overwritten: name another.")
+        _make(self.state, anew=False)
 
     def __enter__(self) -> Self:
         """Give the run, to be closed at the end."""
@@ -99,12 +118,51 @@ class Run:
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Write down where and how this run computes; from here on it can be resumed."""
+        number = _next_number(self.folder.parent)
         self.write_json(ENVIRONMENT, environment())
+        began = {"folder": str(Path.cwd()), "number": number, "settings": settings}
+        self.write_json(f"{STATE}/{BEGAN}", began)
+        self.write_settings(settings)
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Write the settings that a training obeys."""
         write_config(self.folder / CONFIG, settings)
 
     def settings(self) -> dict[str, Any]:
         """Return what `begin` wrote."""
         return read_config(self.folder / CONFIG)
+
+    @property
+    def begun_in(self) -> Path:
+        """The folder that relative names in the settings begin at."""
+        with contextlib.suppress(UserError, KeyError, TypeError):
+            return Path(self.read_json(f"{STATE}/{BEGAN}")["folder"])
+        return Path.cwd()
+
+    def elsewhere(self) -> list[str]:
+        """Say in what this machine is not the one that the run was begun on."""
+        with contextlib.suppress(UserError):
+            return changes(self.read_json(ENVIRONMENT), environment())
+        return []
+
+    def edited(self, settings: Mapping[str, Any]) -> list[str]:
+        """Say in what settings differ in their last bits from those that the run began with.
+
+        Settings that would make another training of it are an error.
+        """
+        then = _said(self.state / BEGAN, "settings")  # of older runs unknown
+        if not isinstance(then, dict):
+            return []
+        before, after = _plainly(then), _plainly(settings)
+        both = [name for name in after if name in before and before[name] != after[name]]
+        odd = {name: f"{name} was {before[name]} and is {after[name]}" for name in both}
+        for name, sentence in odd.items():
+            if name.partition(".")[0] in RESULT:
+                raise UserError(
+                    f"{self.folder / CONFIG} was changed: {sentence}. Put that back to go on with this run, "
+                    f"or begin another with `residua train -c {self.folder / CONFIG}`."
+                )
+        return [sentence for name, sentence in odd.items() if name in BITS]
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary: the run is over."""
@@ -115,16 +173,26 @@ class Run:
         """Whether there are settings, so that it can be resumed."""
         return (self.folder / CONFIG).exists()
 
-    def clear(self, whole: bool) -> None:
-        """Remove everything that was written into the folder, or the whole of it."""
-        for path in self.folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+    def abandon(self, whole: bool) -> None:
+        """Remove what was written before the settings, let others in, and remove the folder if empty."""
+        self._clear()
+        self.close()
         if whole:
             with contextlib.suppress(OSError):  # somebody else may have put something into it
                 self.folder.rmdir()
+
+    def _clear(self) -> None:
+        """Remove what is written before the settings, and nothing else."""
+        for place in (self.folder, self.state):
+            sweep(place)
+        ours = [self.folder / name for name in BEFORE]
+        if self.state.is_dir():
+            ours += [path for path in self.state.iterdir() if IN_STATE.fullmatch(path.name)]
+        for path in ours:
+            with contextlib.suppress(OSError):  # what is not there, or stays
+                path.unlink()
+        with contextlib.suppress(OSError):  # there may be something of somebody else's in it
+            self.state.rmdir()
 
     @property
     def finished(self) -> bool:
@@ -133,10 +201,20 @@ class Run:
 
     def write_json(self, name: str, value: object, indent: int | None = 2) -> None:
         """Write a file of the run, whole or not at all."""
-        text = json.dumps(value, indent=indent, ensure_ascii=False)
+        text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
         with replacing(self.folder / name) as temporary:
             # What UTF-8 cannot hold becomes an escape of JSON's.
             temporary.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+
+    def read_json(self, name: str) -> Any:
+        """Read a file of the run."""
+        path = self.folder / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+        except (ValueError, RecursionError):
+            raise UserError(f"{path} is not valid JSON: it was changed.") from None
 
     def log(self, text: str) -> None:
         """Append to the log, each line with the time."""
@@ -148,12 +226,39 @@ class Run:
             raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 
 
+def _finite(value: Any) -> Any:
+    """Return a value with null for what is no number, which JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plainly(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell settings as JSON has them, those of a part by their names within it."""
+    plain: dict[str, Any] = {}
+    for name, value in json.loads(json.dumps(settings)).items():
+        parts = value.items() if isinstance(value, dict) else ()
+        plain |= {f"{name}.{part}": each for part, each in parts} or {name: value}
+    return plain
+
+
 class _NotEmptyError(UserError):
     pass
 
 
 def _held(folder: Path) -> contextlib.AbstractContextManager[None]:
     return locked(folder / LOCK, folder, "being used")
+
+
+def _is_beginning(folder: Path) -> bool:
+    """Whether all that is in a folder is what a run writes before its settings."""
+    if not (folder / STATE).is_dir():
+        return False
+    files = [path.name for path in folder.iterdir() if path.name not in (*BEFORE, STATE, LOCK)]
+    files += [path.name for path in (folder / STATE).iterdir() if not IN_STATE.fullmatch(path.name)]
+    return all(PART.fullmatch(name) for name in files)
 
 
 def _make(folder: Path, anew: bool) -> None:
@@ -179,9 +284,22 @@ def _unfinished(base: Path) -> Iterator[Path]:
             yield folder
 
 
-def _begun(folder: Path) -> str:
-    """Return when a run was begun; not by a file's time, which copying changes."""
+def _begun(folder: Path) -> tuple[int, str]:
+    """Return when a run was begun: its number, for clocks jump, and the time for those without one."""
+    number, started = _said(folder / STATE / BEGAN, "number"), _said(folder / ENVIRONMENT, "started")
+    return number if isinstance(number, int) else 0, str(started or "")
+
+
+def _said(path: Path, name: str) -> object:
+    """Return a value of a JSON file, and nothing of one that lacks it."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return json.loads(path.read_text(encoding="utf-8"))[name]
+    return None
+
+
+def _next_number(base: Path) -> int:
+    """Return a number above those of all runs in a folder."""
     try:
-        return str(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))["started"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return 1 + max((_begun(folder)[0] for folder in base.iterdir()), default=0)
+    except OSError:  # a folder that may not be listed
+        return 1

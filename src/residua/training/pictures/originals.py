@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from residua.data.checking.checked import Checked, check
 from residua.data.dataset import Data
 from residua.data.pictures import Files
-from residua.data.unchanged import Unchanged, stamp
+from residua.data.unchanged import Unchanged
 from residua.errors import UserError
 from residua.training.keeping.checkpoint import read
 from residua.weights.tensorfile import write
@@ -24,11 +24,9 @@ Numbers = NDArray[np.uint64]
 
 def remember(folder: Path, checked: Checked) -> None:
     """Write down what the good pictures are; files are stamped, so that few need to be looked into again."""
-    pictures, good = checked.data.pictures, checked.good
-    tensors = {"digests": checked.records["digest"][good]}
-    if isinstance(pictures, Files):
-        stamps = [stamp(pictures.root, checked.data.names[place]) for place in good.tolist()]
-        tensors["stamps"] = np.array(stamps, np.uint64)
+    tensors = {"digests": checked.records["digest"][checked.good]}
+    if checked.stamps is not None:
+        tensors["stamps"] = checked.stamps[checked.good]
     signed = {name: torch.from_numpy(each.view(np.int64).copy()) for name, each in tensors.items()}
     write(folder / NAME, signed, '{"pictures":1}')
 

@@ -40,7 +40,7 @@ class Recipe:
     momentum: float | None = None
     nesterov: bool | None = None
     weight_decay: float = 1e-4
-    decayed: Literal["all", "weights"] = "weights"  # "weights": of convolutions and linear layers only
+    decayed: Literal["all", "weights"] | None = None  # "weights": of convolutions and linear layers only
     layer_decay: float = 1.0  # each stage learns at this share of the rate of the one behind it
     clip: float | None = None  # the largest norm of a gradient
 
@@ -143,6 +143,8 @@ CONDITIONAL = {
     "vector_rate": Condition(lambda r: r.optimizer == "muon", "optimizer='muon'", 0.1),
     "momentum": Condition(lambda r: r.optimizer != "adamw", "optimizer='sgd' or 'muon'", 0.9),
     "nesterov": Condition(lambda r: r.optimizer != "adamw", "optimizer='sgd' or 'muon'", True),
+    # Muon's is decoupled from the gradient, and would be far too strong for what it leaves to SGD.
+    "decayed": Condition(lambda r: r.optimizer != "muon", "optimizer='sgd' or 'adamw'", "weights"),
     "milestones": Condition(lambda r: r.schedule == "steps", "schedule='steps'", (0.5, 0.75)),
     "plateau": Condition(lambda r: r.schedule == "plateau", "schedule='plateau'", 5),
     "factor": Condition(

@@ -42,15 +42,18 @@ RECIPES = {
             augmentation=AUGMENTATIONS["photo-paper"],
         ),
     ),
-    # Few passes over the data, at a rate as high as it can be.
+    # Few passes over the data, each update as large as it can be.
     "fast": Pair(
         small=Recipe(
             epochs=20,
             batch=128,
-            learning_rate=0.25,
-            weight_decay=3e-4,
+            optimizer="muon",
+            learning_rate=0.02,
+            vector_rate=0.05,
+            momentum=0.95,
+            weight_decay=0.02,
             schedule="linear",
-            warmup=0.25,
+            warmup=0.1,
             augmentation=AUGMENTATIONS["cifar-fast"],
         ),
         photo=Recipe(

@@ -86,5 +86,5 @@ def _check_is(weights: str, found: AnySpec, model: str | None) -> None:
 def _read(path: Path, model: str | None, classes: int, seed: int) -> Converted:
     """Read weights; a new classifier is drawn by the seed."""
     with torch.random.fork_rng(()):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # the processor's alone
         return read(path, model=None if is_model_file(path) else model, num_classes=classes)

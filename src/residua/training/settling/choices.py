@@ -11,8 +11,10 @@ from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec as named_spec
 from residua.nets.zoo import title
 from residua.training.asking.wanted import Wanted
+from residua.training.recipes import recipe as named_recipe
 from residua.training.settings import Settings
 from residua.training.settling.beginnings import Beginning
+from residua.training.settling.choosing import suited
 from residua.training.telling.watching import Choices
 
 
@@ -28,6 +30,8 @@ def choices(
         ("weights", beginning.said),
         ("input", _input(settings)),
         ("recipe", _recipe(wanted, settings)),
+        *_suited(settings, found.gray),
+        *_fewer(wanted, settings),
         ("length", _length(settings)),
         ("computing", _computing(settings)),
     ]
@@ -83,6 +87,37 @@ def _recipe(wanted: Wanted, settings: Settings) -> str:
     why = "" if wanted.recipe else f", chosen for a start {start}"
     update = f"{recipe.optimizer} at a rate of up to {recipe.learning_rate:g}, {recipe.schedule} schedule"
     return f"{recipe.name}{why}: {update}, best by {recipe.metric}"
+
+
+def _suited(settings: Settings, gray: bool) -> Choices:
+    """Say where the recipe's augmentation was fitted to the pictures."""
+    size, taken = settings.preprocessing.size, settings.recipe.augmentation
+    own = named_recipe(settings.recipe.name, size=size).augmentation
+    said = []
+    if taken == suited(own, size, gray):
+        if taken.flip != own.flip:
+            said.append("no flips, as gray pictures may be writing (--set augmentation.flip=random for some)")
+        if taken.crop_padding != own.crop_padding:
+            said.append(f"crops padded by {taken.crop_padding}, not {own.crop_padding}: pictures are tiny")
+    return [("fitted", "; ".join(said))] if said else []
+
+
+def _fewer(wanted: Wanted, settings: Settings) -> Choices:
+    """Say where few pictures or passes, or another optimizer, made something else of the recipe."""
+    recipe, said = settings.recipe, []
+    own = named_recipe(recipe.name, size=settings.preprocessing.size)
+    if wanted.batch is None and "batch" not in wanted.changes and recipe.batch < own.batch:
+        and_rate = ", and its rate in proportion" if recipe.optimizer == "sgd" else ""
+        and_rate = "" if "learning_rate" in wanted.changes else and_rate
+        said.append(("batch", f"{recipe.batch}, not {own.batch}, as the pictures are few{and_rate}"))
+    if recipe.optimizer != own.optimizer and "learning_rate" not in wanted.changes:
+        said.append(("rate", f"{recipe.learning_rate:g}, as is usual for {recipe.optimizer}"))
+    if recipe.freeze >= settings.epochs:
+        said.append(("frozen", "all but the classifier, to the end"))
+    elif "freeze" not in wanted.changes and recipe.freeze < own.freeze:
+        many = f"{recipe.freeze or 'no'} passes, not {own.freeze}"
+        said.append(("frozen", f"{many}, as there are {settings.epochs} in all"))
+    return said
 
 
 def _length(settings: Settings) -> str:

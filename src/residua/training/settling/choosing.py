@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from residua.data.ahead import processors
-from residua.data.augmentation import usual
+from residua.data.augmentation import Augmentation
 from residua.data.augmentation.description import SMALL
-from residua.data.dataset import Data
+from residua.data.dataset import Data, Places
 from residua.errors import UserError, unknown
 from residua.nets.devices import device_named, multiplies_bf16
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec as named_spec
-from residua.training.asking.changes import Changes
+from residua.training.asking.changes import SETTINGS, Changes
 from residua.training.asking.wanted import Wanted as Wanted
-from residua.training.pictures.loaders import at_size, epoch_steps, training_places
+from residua.training.asking.wanted import hints
+from residua.training.pictures.loaders import at_size, epoch_steps, pass_pictures, training_places
 from residua.training.recipes import RECIPES, Recipe
 from residua.training.recipes import recipe as named_recipe
 from residua.training.settings import Settings
@@ -29,6 +30,14 @@ from residua.weights.metadata import Preprocessing
 PHOTO = 224
 FEW = 50_000  # photos below which weights learned elsewhere are worth more than a fresh start
 LEAST_STEPS = 400  # updates below which a training is lengthened, if nobody said how long
+LEAST_BATCH = 8
+# What an optimizer has where it alone is named: another's figures mean something else to it.
+USUAL: dict[str, dict[str, Any]] = {
+    "sgd": {"learning_rate": 0.1, "weight_decay": 3e-4, "momentum": 0.9},
+    "adamw": {"learning_rate": 1e-3, "weight_decay": 0.02},
+    "muon": {"learning_rate": 0.02, "weight_decay": 0.02, "momentum": 0.95, "vector_rate": 0.05},
+}
+LEAST_CROPPED = 32  # pixels a side, below which crops are padded by less
 
 
 @dataclass(frozen=True)
@@ -79,32 +88,24 @@ def choose(wanted: Wanted, pictures: Pictures, beginning: Beginning | None = Non
     changes = Changes.sorted(wanted.changes)
     device = device_named(wanted.device)
     rule, chosen = _input(wanted, pictures, beginning, changes)
-    places = training_places(pictures.data, wanted.seed, wanted.limit)
-    recipe = _recipe(wanted, pictures, chosen, rule.size, len(places), beginning, changes)
+    places = training_places(pictures.data, wanted.picture_seed, wanted.limit)
+    recipe = _recipe(wanted, pictures, chosen, rule.size, places, beginning, changes)
     steps = epoch_steps(pictures.data, places, recipe)
-    settings = Settings(
-        data=wanted.data,
-        root=wanted.root,
-        val=wanted.val,
-        max_bad=wanted.max_bad,
-        limit=wanted.limit,
-        spec=chosen,
-        weights=beginning.source,
-        preprocessing=rule,
-        recipe=recipe,
-        seed=wanted.seed,
-        split_seed=wanted.split_seed,
-        steps=recipe.steps or (recipe.epochs or 1) * steps,
-        epoch_steps=steps,
-        device=device,
-        precision=_precision(wanted, device),
-        checkpointing=wanted.checkpointing,
-        threads=torch.get_num_threads(),
-        workers=_workers() if wanted.workers is None else wanted.workers,
-        deterministic=wanted.deterministic,
-        on_nan=wanted.on_nan,
-    )
-    return replace(settings, **changes.own)
+    asked = {name: getattr(wanted, name) for name in hints() if name in SETTINGS}
+    settled = {
+        "spec": chosen,
+        "weights": beginning.source,
+        "preprocessing": rule,
+        "recipe": recipe,
+        "steps": recipe.steps or (recipe.epochs or 1) * steps,
+        "epoch_steps": steps,
+        "device": device,
+        "precision": _possible_precision(wanted, device),
+        "threads": torch.get_num_threads(),
+        "workers": _half_the_processors() if wanted.workers is None else wanted.workers,
+    }
+    settings = Settings(**asked | settled | changes.own)
+    return settings if "freeze" in changes.recipe else thawed(settings)
 
 
 def model_name(wanted: Wanted, pictures: Pictures) -> str:
@@ -140,7 +141,7 @@ def _preprocessing(wanted: Wanted, pictures: Pictures, spec: AnySpec) -> Preproc
     size = wanted.size or _size(pictures.side)
     channels: Literal["gray", "rgb", "rgba"]
     channels = "gray" if spec.in_channels == 1 else "rgba" if spec.in_channels == 4 else "rgb"
-    mean, std = colours(pictures.data, pictures.data.places("train"), channels, wanted.seed)
+    mean, std = colours(pictures.data, pictures.data.places("train"), channels, wanted.picture_seed)
     resize = size if size <= SMALL else size * 8 // 7
     return Preprocessing(size=size, resize=resize, channels=channels, mean=mean, std=std)
 
@@ -155,54 +156,80 @@ def _recipe(
     pictures: Pictures,
     chosen: AnySpec,
     size: int,
-    count: int,
+    places: Places,
     beginning: Beginning,
     changes: Changes,
 ) -> Recipe:
     name = wanted.recipe or ("finetune" if beginning.state else "fast")
-    found = named_recipe(name, size=size, depth=plan(chosen, size).depth)
-    if wanted.recipe is None:
-        found = _suited(found, size, pictures.gray)
-    found = changes.of_recipe(found)
+    own = named_recipe(name, size=size, depth=plan(chosen, size).depth)
+    found = changes.of_recipe(own.edit(augmentation=suited(own.augmentation, size, pictures.gray)))
+    if found.freeze and not beginning.state:
+        raise UserError(
+            f"freeze={found.freeze} in the recipe {name} keeps weights that come from elsewhere, and there "
+            f"are none ({beginning.said.rstrip('.')}): name some with --weights, or choose another recipe."
+        )
+    if found.optimizer != own.optimizer:
+        usual = USUAL[found.optimizer]
+        found = found.edit(**{name: usual[name] for name in usual.keys() - changes.recipe.keys()})
     if wanted.epochs:
         found = found.edit(epochs=wanted.epochs)
-    if isinstance(wanted.batch, int):
-        found = found.edit(batch=wanted.batch)
-    elif "batch" not in changes.recipe:
-        found = found.edit(batch=_batch(found.batch, count))
-    if count < found.batch:
-        raise UserError(
-            f"{wanted.data!r} has {count} training pictures, fewer than a batch of {found.batch}: choose a "
-            "smaller batch."
-        )
+    found, count = _batched(wanted, pictures.data, places, found, changes)
     free = wanted.recipe is None and wanted.epochs is None and "epochs" not in changes.recipe
     if free and found.epochs:
         found = found.edit(epochs=max(found.epochs, -(-LEAST_STEPS // (count // found.batch))))
     return found
 
 
-def _suited(recipe: Recipe, size: int, gray: bool) -> Recipe:
-    """Fit a recipe's augmentation to the pictures, as nobody chose it: what is gray may be writing."""
-    if size <= SMALL:
-        return recipe.edit(augmentation=usual(size, gray))
-    return recipe.edit(augmentation=recipe.augmentation.edit(flip="none")) if gray else recipe
+def _batched(
+    wanted: Wanted, data: Data, places: Places, recipe: Recipe, changes: Changes
+) -> tuple[Recipe, int]:
+    """Settle the batch; return also how many pictures a pass has."""
+    count = pass_pictures(data, places, recipe)
+    if isinstance(wanted.batch, int):
+        recipe = recipe.edit(batch=wanted.batch)
+    elif "batch" not in changes.recipe:
+        recipe = _fitted(recipe, count, "learning_rate" in changes.recipe)
+    if count < recipe.batch:
+        balanced = " in a balanced pass" if recipe.sampling == "balanced" else ""
+        raise UserError(
+            f"{wanted.data!r} has {count} training pictures{balanced}, fewer than a batch of {recipe.batch}: "
+            "choose a smaller batch."
+        )
+    return recipe, count
 
 
-def _batch(usual_batch: int, count: int) -> int:
-    """Take the recipe's batch, or a smaller one where a pass would have fewer than eight."""
-    batch = usual_batch
-    while batch > 8 and batch * 8 > count:
+def thawed(settings: Settings) -> Settings:
+    """Freeze for half of the passes at most, so that not the classifier alone learns."""
+    recipe, most = settings.recipe, settings.steps // (2 * settings.epoch_steps)
+    return replace(settings, recipe=recipe.edit(freeze=min(recipe.freeze, most)))
+
+
+def suited(augmentation: Augmentation, size: int, gray: bool) -> Augmentation:
+    """Fit a recipe's augmentation to the pictures: what is gray may be writing, and tiny crops move less."""
+    changes: dict[str, Any] = {"flip": "none"} if gray else {}
+    if augmentation.crop_padding and size < LEAST_CROPPED:
+        changes["crop_padding"] = max(1, augmentation.crop_padding * size // LEAST_CROPPED)
+    return augmentation.edit(**changes)
+
+
+def _fitted(recipe: Recipe, count: int, rate_is_given: bool) -> Recipe:
+    """Take a smaller batch where a pass would have fewer than eight, and with it SGD's rate."""
+    batch, least = recipe.batch, max(LEAST_BATCH, recipe.accumulate)
+    while batch // 2 >= least and batch * 8 > count:
         batch //= 2
-    return max(1, min(batch, count))
+    batch = max(1, min(batch, count))
+    if recipe.optimizer != "sgd" or rate_is_given:
+        return recipe.edit(batch=batch)
+    return recipe.edit(batch=batch, learning_rate=recipe.learning_rate * batch / recipe.batch)
 
 
-def _precision(wanted: Wanted, device: str) -> Literal["fp32", "bf16"]:
+def _possible_precision(wanted: Wanted, device: str) -> str:
     """bf16 where the processor multiplies in it; elsewhere it is slower than fp32."""
     if wanted.precision != "auto":
         return wanted.precision
     return "bf16" if multiplies_bf16(device) else "fp32"
 
 
-def _workers() -> int:
+def _half_the_processors() -> int:
     """Leave the other half of the processors to the network."""
     return max(1, min(8, processors() // 2))

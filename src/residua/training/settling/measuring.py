@@ -7,13 +7,18 @@ from dataclasses import dataclass, replace
 
 from residua.data.ahead import processors
 from residua.errors import UserError
+from residua.training.recipes import Recipe
 from residua.training.settings import Settings
+from residua.training.settling import costs
+from residua.training.settling.choosing import thawed
 from residua.training.settling.stopwatch import CompileError, Stopwatch
 
 SHORTEST = 600  # seconds of training below which compiling is not tried
 CLEARLY = 1.1  # by how much fp32 must be faster than bf16, as a busy machine's times vary
 GROWTH = 1.05  # what a batch of twice the size must win in pictures a second
-LARGEST = 1024  # batch that is tried
+SMALLEST, LARGEST = 8, 1024  # batches that are tried
+FEWEST = 8  # updates in a pass
+STEEPEST = 2  # times the recipe's own rate, from which on SGD's does not follow a larger batch
 WORTH = 0.02  # share of the training that reading must take before packing is looked at
 SPARE = 0.03  # share of a given time that is kept for what nobody foresaw
 
@@ -27,6 +32,7 @@ class Unsettled:
     compiled: bool = True
     workers: bool = True
     packed: bool = True
+    freeze: bool = True
     minutes: float | None = None
 
 
@@ -43,35 +49,43 @@ def measured(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> tupl
             )
         return settings, []
     sentences = []
-    for decide in (_precision, _batch, _compiled, _workers, _packed, _length):
+    deciding = (_faster_precision, _fastest_batch, _compiled, _enough_workers, _packed, _length)
+    for decide in deciding:
         settings, sentence = decide(settings, unsettled, watch)
         if sentence:
             sentences.append(sentence)
     return settings, sentences
 
 
-def _precision(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decided:
-    """Take bf16 only where it is faster, which it is not in small networks or on processors without it."""
+def _faster_precision(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decided:
+    """Take bf16 only where it is faster, which it is not in small networks or on processors without it.
+
+    A part of the batch tells, which needs no more memory in fp32 than the whole of it in bf16.
+    """
     if not unsettled.precision or settings.precision == "fp32":
         return settings, None
-    single = replace(settings, precision="fp32")
-    short, long = (watch.update(each).each for each in (settings, single))
+    recipe = settings.recipe
+    few = min(recipe.batch, max(2 * recipe.accumulate, recipe.batch // 4))
+    part = replace(settings, recipe=recipe.edit(batch=few))
+    single = replace(part, precision="fp32")
+    short, long = (watch.update(each).each for each in (part, single))
+    said = f"{{}}: an update of {few} takes {{}}, in {{}} {{}}."
     if short < CLEARLY * long:
-        return settings, f"bf16: an update takes {_time(short)}, in fp32 {_time(long)}."
-    return single, f"fp32: an update takes {_time(long)}, in bf16 {_time(short)}."
+        return settings, said.format("bf16", _time(short), "fp32", _time(long))
+    return replace(settings, precision="fp32"), said.format("fp32", _time(long), "bf16", _time(short))
 
 
-def _batch(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decided:
+def _fastest_batch(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decided:
     """Double the batch as long as it fits and pays."""
     if not unsettled.batch:
         return settings, None
-    count = settings.epoch_steps * settings.recipe.batch
-    best, batch = _with_batch(settings, min(8, count)), 8
+    usual = settings.recipe
+    best = _with_batch(settings, min(usual.batch, max(SMALLEST, 2 * usual.accumulate)), watch)
     rate = _rate(best, watch)
-    while 2 * batch <= min(LARGEST, count // 8):
-        batch *= 2
-        larger = _with_batch(settings, batch)
-        if not watch.fits(larger) or (faster := _rate(larger, watch)) < GROWTH * rate:
+    while 2 * best.recipe.batch <= LARGEST:
+        larger = _with_batch(settings, 2 * best.recipe.batch, watch)
+        few = larger.epoch_steps < FEWEST
+        if few or not watch.fits(larger) or (faster := _rate(larger, watch)) < GROWTH * rate:
             break
         best, rate = larger, faster
     recipe = best.recipe
@@ -85,17 +99,24 @@ def _rate(settings: Settings, watch: Stopwatch) -> float:
     return settings.recipe.batch / watch.update(settings).each
 
 
-def _with_batch(settings: Settings, batch: int) -> Settings:
+def _with_batch(settings: Settings, batch: int, watch: Stopwatch) -> Settings:
     """Change the batch, and with it the rates, and the updates so that the passes stay the same."""
     old, ratio = settings.recipe, batch / settings.recipe.batch
-    changes = {"batch": batch, "learning_rate": old.learning_rate * ratio}
+    factor = _steepness(old, ratio)
+    changes = {"batch": batch, "learning_rate": old.learning_rate * factor}
     if old.vector_rate:
-        changes["vector_rate"] = old.vector_rate * ratio
-    epoch_steps = max(1, settings.epoch_steps * old.batch // batch)
-    steps = old.epochs * epoch_steps if old.epochs else max(1, round(settings.steps / ratio))
+        changes["vector_rate"] = old.vector_rate * factor
     if old.steps:
-        changes["steps"] = steps
-    return replace(settings, recipe=old.edit(**changes), steps=steps, epoch_steps=epoch_steps)
+        changes["steps"] = max(1, round(settings.steps / ratio))
+    recipe = old.edit(**changes)
+    epoch_steps = max(1, watch.epoch_steps(replace(settings, recipe=recipe)))
+    steps = recipe.steps or (recipe.epochs or 1) * epoch_steps
+    return replace(settings, recipe=recipe, steps=steps, epoch_steps=epoch_steps)
+
+
+def _steepness(recipe: Recipe, ratio: float) -> float:
+    """Return how many times the rate is, where the batch is `ratio` times as large."""
+    return min(ratio, STEEPEST) if recipe.optimizer == "sgd" else math.sqrt(ratio)
 
 
 def _compiled(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decided:
@@ -110,33 +131,21 @@ def _compiled(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Dec
         compiled = watch.update(replace(settings, compiled=True))
     except CompileError as error:
         return settings, f"Not compiled: it does not work here ({error.reason})."
-    saved, cost = length * (1 - compiled.each / eager), compiled.first * _variants(settings)
+    saved, cost = length * (1 - compiled.each / eager), compiled.first * costs.variants(settings)
     figures = f"an update takes {_time(compiled.each)} instead of {_time(eager)}, compiling {_time(cost)}."
     if saved > cost:
         return replace(settings, compiled=True), f"Compiled: {figures}"
     return settings, f"Not compiled: {figures}"
 
 
-def _variants(settings: Settings) -> int:
-    """How often a network is compiled: for each size of pictures, and for frozen layers."""
-    recipe = settings.recipe
-    return len(set(recipe.sizes)) + (recipe.freeze > 0)
-
-
 def _seconds(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> float:
     """Return how long the training takes, about."""
     if unsettled.minutes:
         return 60 * unsettled.minutes
-    return settings.steps * watch.update(settings).each * _effort(settings)
+    return settings.steps * watch.update(settings).each * costs.effort(settings)
 
 
-def _effort(settings: Settings) -> float:
-    """What an update costs in the mean, where one at the full size is 1."""
-    sizes = settings.recipe.sizes
-    return sum(size**2 for size in sizes) / len(sizes)
-
-
-def _workers(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decided:
+def _enough_workers(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decided:
     """Let so many threads read that judging, which takes a third of an update, need not wait either."""
     if not unsettled.workers or watch.in_memory():
         return settings, None
@@ -148,52 +157,46 @@ def _packed(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decid
     """Pack the pictures beside the run if that fits, and reading takes time that is worth winning."""
     if not unsettled.packed or watch.in_memory():
         return settings, None
-    update, waiting = watch.update(settings).each, _waiting(settings, watch)
+    update, waiting = watch.update(settings).each, costs.waiting(settings, watch)
     if waiting < WORTH * update:
         return settings, None
     steps = settings.steps
     if unsettled.minutes:
-        steps = int(60 * unsettled.minutes / (update * _effort(settings) + waiting))
+        steps = int(60 * unsettled.minutes / (update * costs.effort(settings) + waiting))
     verdict = watch.packing(settings, -(-steps // settings.epoch_steps))
     packed = settings.preprocessing.resize if verdict.pack else None
     return replace(settings, packed=packed), verdict.sentence
-
-
-def _waiting(settings: Settings, watch: Stopwatch) -> float:
-    """Return what reading adds to an update: the processors' time, where they compute the network too."""
-    reading = watch.reading(settings) * settings.recipe.batch
-    if watch.in_memory():
-        return reading
-    if settings.device == "cpu":
-        return reading / processors()
-    return max(0.0, reading / max(1, settings.workers) - watch.update(settings).each)
 
 
 def _length(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decided:
     """Make the training end when the time that there is does."""
     if unsettled.minutes is None:
         return settings, None
-    update = watch.update(settings)
-    waiting = _waiting(settings, watch)
-    left = 60 * unsettled.minutes * (1 - SPARE) - watch.elapsed()
+    update, waiting = watch.update(settings), costs.waiting(settings, watch)
+    after = costs.judged(settings, watch) + costs.saved(settings)
+    needed = costs.ending(settings, watch)
     if settings.compiled:
-        left -= update.first * _variants(settings)
+        needed += update.first * costs.variants(settings)
     if settings.packed:  # every picture is read once, and then no more
-        left, waiting = left - waiting * settings.epoch_steps, 0.0
-    judging = watch.judging(settings) * settings.recipe.batch * _judged(settings)
-    steps = int(left / (update.usual * _effort(settings) + waiting + judging))
+        needed, waiting = needed + waiting * settings.epoch_steps, 0.0
+    left = 60 * unsettled.minutes * (1 - SPARE) - watch.elapsed() - needed
+    steps = _steps(left, update.usual * costs.effort(settings) + waiting, after, settings.epoch_steps)
     if steps < 1:
         raise UserError(
             f"not one update fits into {unsettled.minutes:g} minutes: give more time, or a smaller network."
         )
     said = f"{steps:,} updates, {steps / settings.epoch_steps:.3g} passes over the pictures"
     settings = replace(settings, steps=steps, recipe=settings.recipe.edit(steps=steps))
+    if unsettled.freeze:
+        settings = thawed(settings)
     return settings, f"{unsettled.minutes:g} minutes: {said}."
 
 
-def _judged(settings: Settings) -> float:
-    """How many pictures are judged for each that is trained on."""
-    return settings.val / (1 - settings.val)
+def _steps(left: float, update: float, after: float, epoch_steps: int) -> int:
+    """Count the updates that fit; after each pass, and each part of one, some time goes by."""
+    whole = int(max(0.0, left) // (epoch_steps * update + after))
+    rest = left - whole * (epoch_steps * update + after) - after
+    return whole * epoch_steps + max(0, int(rest / update))
 
 
 def _time(seconds: float) -> str:

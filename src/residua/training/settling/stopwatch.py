@@ -20,7 +20,7 @@ from residua.nets.devices import in_precision
 from residua.nets.memory import memory
 from residua.nets.network import Network, Vgg
 from residua.nets.plan import plan
-from residua.training.pictures.loaders import Loaders
+from residua.training.pictures.loaders import Loaders, epoch_steps, training_places
 from residua.training.pictures.packed import packed_channels
 from residua.training.settings import Settings
 from residua.training.updating.freezing import prepare
@@ -55,14 +55,31 @@ class Update:
 class Stopwatch:
     """Measures a training that is yet to begin; nothing of it is touched."""
 
-    def __init__(self, data: Data, folder: Path, make_network: Callable[[Settings], Network | Vgg]) -> None:
+    def __init__(
+        self,
+        data: Data,
+        folder: Path,
+        make_network: Callable[[Settings], Network | Vgg],
+        since: float | None = None,  # when the training was asked for, by the monotonic clock
+    ) -> None:
         self.data, self.folder, self.make_network = data, folder, make_network
-        self._started = time.monotonic()
+        self._since = time.monotonic() if since is None else since
         self._updates: dict[str, Update] = {}
+        self._judging: dict[str, float] = {}
+        self._reading: float | None = None
 
     def elapsed(self) -> float:
-        """Return the seconds since this began."""
-        return time.monotonic() - self._started
+        """Return the seconds since the training was asked for."""
+        return time.monotonic() - self._since
+
+    def epoch_steps(self, settings: Settings) -> int:
+        """Count the updates of a pass."""
+        places = training_places(self.data, settings.picture_seed, settings.limit)
+        return epoch_steps(self.data, places, settings.recipe)
+
+    def held_out(self) -> int:
+        """Count the pictures that are judged after each pass."""
+        return len(self.data.places("val"))
 
     def update(self, settings: Settings) -> Update:
         """Time an update; more pictures than tell something new are reckoned, not computed."""
@@ -74,7 +91,7 @@ class Stopwatch:
     def fits(self, settings: Settings) -> bool:
         """Whether the activations of a batch fit into half of the memory that is free."""
         if settings.device != "cpu":
-            free, _ = torch.cuda.mem_get_info()
+            free, _ = torch.cuda.mem_get_info(settings.device)
         elif hasattr(os, "sysconf"):
             free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         else:  # Windows does not say
@@ -84,6 +101,11 @@ class Stopwatch:
 
     def judging(self, settings: Settings) -> float:
         """Return the seconds that the network needs to judge a picture."""
+        if settings.precision not in self._judging:
+            self._judging[settings.precision] = self._judge(settings)
+        return self._judging[settings.precision]
+
+    def _judge(self, settings: Settings) -> float:
         batch = random_batch(settings, _pictures(settings))
         network = self.make_network(settings).eval()
 
@@ -95,9 +117,14 @@ class Stopwatch:
 
     def reading(self, settings: Settings) -> float:
         """Return the seconds in which one thread reads a training picture, augmented."""
+        if self._reading is None:
+            self._reading = self._read(settings)
+        return self._reading
+
+    def _read(self, settings: Settings) -> float:
         loaders = Loaders(self.data, replace(settings, workers=0))
         loader: Loader = loaders.training(0)
-        loader.batch = min(PICTURES, len(loaders.training_places))
+        loader.batch = max(1, min(PICTURES, len(loaders.training_places) // 2))
         batches = loader.epoch(0)
         next(batches)  # imports and tables
         start = time.perf_counter()

@@ -27,8 +27,8 @@ AT_ONCE = 64  # pictures, or a batch where that is less
 
 def finish(
     run: Run, settings: Settings, data: Data, counts: Counts, watch: Watch, stop_if_asked: Callable[[], None]
-) -> None:
-    """Write all that is said of a training; the report last, made of the rest."""
+) -> dict[str, Any]:
+    """Write all that is said of a training but the report, and return what it came to."""
     passes = [line for line in read_metrics(run.folder) if line["val_top1"] is not None]
     summary = summarized(settings, data, counts, passes)
     write_card(run.folder, settings, data, summary)
@@ -39,8 +39,13 @@ def finish(
     except UserError as error:  # the weights are no worse for it
         lacking = [name for name in (EVALUATION, PREDICTIONS) if not (run.folder / name).exists()]
         watch.say(f"{error} The run ends without {' and '.join(lacking)}.")
-    run.finish(summary)  # the run is over: whatever fails now, `residua report` mends
-    if settings.report:
+    run.finish(summary)
+    return summary
+
+
+def show(run: Run, settings: Settings, data: Data, summary: dict[str, Any], watch: Watch) -> None:
+    """Write the report of a run that is over, and say what it came to."""
+    if settings.report:  # whatever fails, `residua report` mends
         write_report(run.folder, data=data)
     watch.say(outcome(run.folder, summary))
 
@@ -56,7 +61,7 @@ def _evaluate(run: Run, settings: Settings, data: Data, stop_if_asked: Callable[
         workers=settings.workers,
         progress=lambda _done, _total: stop_if_asked(),
     )
-    run.write_json(EVALUATION, found.as_json(), indent=None)
+    run.write_json(EVALUATION, found.as_json() | {"model": BEST}, indent=None)  # wherever the run lies
     found.write_csv(run.folder / PREDICTIONS)
 
 
@@ -71,7 +76,7 @@ def summarized(
         "weights": settings.weights,
         "recipe": settings.recipe.name,
         "classes": len(data.classes),
-        "train": len(training_places(data, settings.seed, settings.limit)),
+        "train": len(training_places(data, settings.picture_seed, settings.limit)),
         "val": len(data.places("val")),
         "steps": counts.step,
         "epochs": len(counts.scores),
@@ -79,6 +84,6 @@ def summarized(
         "best": counts.best,
         "best_step": counts.best_step,
         "best_scores": {name: best.get(name) for name in SCORES},
-        "last": counts.scores[-1] if counts.scores else None,
+        "last": counts.scores[-1] if counts.scores else None,  # null where it is no number
         "skipped": counts.skipped,
     }

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from residua.judging.runfiles import BEST, LAST, METRICS, REPORT
+
 if TYPE_CHECKING:
     from residua.nets.network import Network, Vgg
     from residua.training.settings import Settings
@@ -27,6 +29,9 @@ class Watch:
 
     def stepped(self, step: int, loss: float, pictures: int) -> None:
         """Hear of an update."""
+
+    def left_out(self, step: int) -> None:
+        """Hear of an update that was not made, as its loss was no number."""
 
     def noted(self, line: dict[str, Any]) -> None:
         """Hear of a line of the metrics."""
@@ -66,6 +71,11 @@ class Several(Watch):
         """Hear of an update."""
         for watch in self.watches:
             watch.stepped(step, loss, pictures)
+
+    def left_out(self, step: int) -> None:
+        """Hear of an update that was not made."""
+        for watch in self.watches:
+            watch.left_out(step)
 
     def noted(self, line: dict[str, Any]) -> None:
         """Hear of a line of the metrics."""
@@ -109,9 +119,24 @@ def in_lines(choices: Choices) -> str:
 
 def outcome(folder: Path, summary: dict[str, Any]) -> str:
     """Say what a training came to, and where it is."""
-    accuracy, page = summary["best_scores"]["val_top1"], folder / "report.html"
+    page, best = folder / REPORT, folder / BEST
     shown = f", {page} shows how it came to be" if page.exists() else ""
-    return (
-        f"{accuracy:.2f}% of {summary['val']:,} held-out pictures are recognised: "
-        f"{folder / 'best.safetensors'} is the model{shown}."
-    )
+    where = best if best.exists() else folder / LAST
+    return f"{_worth(summary)}: {where} is the model{shown}.{_left_out(summary)}"
+
+
+def _left_out(summary: dict[str, Any]) -> str:
+    skipped, steps = summary["skipped"], summary["steps"]
+    if not skipped:
+        return ""
+    hardly = ", so it is hardly trained: a smaller learning rate may help" if 2 * skipped >= steps else ""
+    return f" {skipped:,} of {steps:,} updates were left out{hardly}."
+
+
+def _worth(summary: dict[str, Any]) -> str:
+    accuracy = summary["best_scores"]["val_top1"]
+    if summary["best"] is None:
+        return f"No pass had a {summary['metric']} that is a number, so none is the best"
+    if accuracy is None:
+        return f"The best {summary['metric']} was {summary['best']:.4g}, whose line in {METRICS} is lost"
+    return f"{accuracy:.2f}% of {summary['val']:,} held-out pictures are recognised"

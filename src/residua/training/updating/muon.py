@@ -21,7 +21,8 @@ ROUNDS = 5
 class Muon(Descent):
     """SGD whose groups with an `inertia` get orthogonal updates of that momentum instead of their gradients.
 
-    To SGD such a group has momentum 0, which also decouples its weight decay. A step overwrites gradients.
+    Each of its parameters is so many `matrices`, one below the other. To SGD such a group has momentum 0,
+    which also decouples its weight decay. A step overwrites gradients.
     """
 
     def step(self) -> None:
@@ -42,8 +43,9 @@ class Muon(Descent):
             moving = [self._moving(parameter) for parameter in parameters]
             torch._foreach_lerp_(moving, grads, 1 - momentum)
             updates = torch._foreach_lerp(grads, moving, momentum) if group["lookahead"] else moving
-            matrices = orthogonal(torch.stack(list(updates)).flatten(2))
-            torch._foreach_copy_(grads, list(matrices.view(len(grads), *parameters[0].shape)))
+            shape, count = parameters[0].shape, len(grads) * group["matrices"]
+            stacked = torch.stack(list(updates)).reshape(count, shape[0] // group["matrices"], -1)
+            torch._foreach_copy_(grads, list(orthogonal(stacked).reshape(len(grads), *shape)))
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,17 @@ Named = list[tuple[str, nn.Parameter]]
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 
 
+class Kind(NamedTuple):
+    """What the updates of parameters differ in."""
+
+    decays: bool
+    matrices: int  # that each is made of, a convolution's groups; 0 where updates are not orthogonal
+    level: int  # stages behind it
+
+
 def build_optimizer(network: Network | Vgg, recipe: Recipe) -> Optimizer:
     """Build the recipe's optimizer; parameters of one kind and depth are one group of it."""
-    groups = [_group(recipe, named, *key) for key, named in _sorted(network, recipe).items()]
+    groups = [_group(recipe, named, kind) for kind, named in _sorted(network, recipe).items()]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
     return Muon(groups) if recipe.optimizer == "muon" else Descent(groups)
@@ -32,28 +40,32 @@ def set_rate(optimizer: Optimizer, factor: float) -> None:
         group["lr"] = group["full_rate"] * factor
 
 
-def _sorted(network: Network | Vgg, recipe: Recipe) -> dict[tuple[bool, bool, int], Named]:
-    """Sort parameters by what their updates differ in: decay, orthogonality and place."""
-    found: dict[tuple[bool, bool, int], Named] = {}
+def _sorted(network: Network | Vgg, recipe: Recipe) -> dict[Kind, Named]:
+    """Sort parameters by what their updates differ in."""
+    found: dict[Kind, Named] = {}
     behind = stages_behind(network)
     for name, module, parameter in _parameters(network):
         weight = isinstance(module, WEIGHTED) and parameter.ndim > 1
-        matrix = recipe.optimizer == "muon" and parameter.ndim == 4
+        matrices = _matrices(module) if recipe.optimizer == "muon" and parameter.ndim == 4 else 0
+        decays = matrices > 0 if recipe.decayed is None else weight or recipe.decayed == "all"
         level = _level(name, behind) if recipe.layer_decay < 1 else 0
-        key = (weight or recipe.decayed == "all", matrix, level)
-        found.setdefault(key, []).append((name, parameter))
+        found.setdefault(Kind(decays, matrices, level), []).append((name, parameter))
     return found
 
 
-def _group(recipe: Recipe, named: Named, decays: bool, matrix: bool, level: int) -> dict[str, Any]:
-    base = recipe.vector_rate if recipe.vector_rate and not matrix else recipe.learning_rate
-    rate = base * recipe.layer_decay**level
+def _matrices(module: nn.Module) -> int:
+    return module.groups if isinstance(module, nn.Conv2d) else 1
+
+
+def _group(recipe: Recipe, named: Named, kind: Kind) -> dict[str, Any]:
+    base = recipe.vector_rate if recipe.vector_rate and not kind.matrices else recipe.learning_rate
+    rate = base * recipe.layer_decay**kind.level
     group: dict[str, Any] = {"params": named, "lr": rate, "full_rate": rate}
-    group["weight_decay"] = recipe.weight_decay if decays else 0.0
+    group["weight_decay"] = recipe.weight_decay if kind.decays else 0.0
     if recipe.optimizer == "adamw":
         return group
-    if matrix:  # an orthogonal update has its momentum in it already, and is a gradient to SGD
-        group |= {"inertia": recipe.momentum, "lookahead": recipe.nesterov}
+    if kind.matrices:  # an orthogonal update has its momentum in it already, and is a gradient to SGD
+        group |= {"inertia": recipe.momentum, "lookahead": recipe.nesterov, "matrices": kind.matrices}
         return group | {"momentum": 0.0, "nesterov": False}
     return group | {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
 

@@ -40,12 +40,12 @@ def warmup_steps(recipe: Recipe, steps: int) -> int:
     return min(round(recipe.warmup * steps), steps - 1)
 
 
-def size_at(recipe: Recipe, epoch: int, epochs: int, size: int) -> int:
-    """Return the side of the pictures in an epoch, where `size` is the full one.
+def size_at(recipe: Recipe, step: int, steps: int, size: int) -> int:
+    """Return the side of the pictures in an update, of which `step` went before; `size` is the full one.
 
     Other sides than the full one are multiples of what networks divide by: 32 for photos, 4 for small ones.
     """
-    share = recipe.sizes[min(epoch, epochs - 1) * len(recipe.sizes) // epochs]
+    share = recipe.sizes[min(step, steps - 1) * len(recipe.sizes) // steps]
     if share == 1:
         return size
     grain = 32 if size >= 128 else 4

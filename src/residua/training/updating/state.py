@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.optim import AdamW
 
 from residua.nets.network import Network, Vgg
 from residua.training.keeping.checkpoint import Found, expect, read
@@ -26,7 +28,19 @@ class Counts:
     loss: float = 0.0  # summed over the pictures of this pass
     pictures: int = 0  # seen in this pass
     skipped: int = 0  # updates left out, as their loss was not finite
+    in_a_row: int = 0  # of these, since the last that was made
     metrics_bytes: int = 0  # length of metrics.jsonl
+
+    def add(self, loss: float, pictures: int) -> None:
+        """Count an update that was made."""
+        self.loss += loss * pictures
+        self.pictures += pictures
+        self.in_a_row = 0
+
+    def end_pass(self, score: float) -> None:
+        """Count a pass that was judged."""
+        self.scores.append(score)
+        self.loss, self.pictures = 0.0, 0
 
 
 class State:
@@ -65,20 +79,29 @@ class State:
         """Become what a checkpoint holds; one of other settings is an error."""
         tensors = read(found.path)
         networks = {name: value for name, value in tensors.items() if not name.startswith("optimizer.")}
+        optimizer = _part(tensors, "optimizer")
         expect(found.path, networks, self.networks())
+        expect(found.path, optimizer, self._known(optimizer))
         self.network.load_state_dict(_part(tensors, "network"))
-        load_state(self.optimizer, self.network, _part(tensors, "optimizer"))
+        load_state(self.optimizer, self.network, optimizer)
         if self.average:
             self.average.network.load_state_dict(_part(tensors, "average"))
         self.counts = Counts(**found.facts)
 
+    def _known(self, found: Iterable[str]) -> dict[str, Tensor]:
+        """Return tensors like those that the optimizer has of parameters of which some were found."""
+        moments = ("exp_avg", "exp_avg_sq") if isinstance(self.optimizer, AdamW) else ("momentum_buffer",)
+        updated = {name.rpartition(".")[0] for name in found}
+        known: dict[str, Tensor] = {}
+        for name, parameter in self.network.named_parameters():
+            if name in updated:
+                known |= {f"{name}.{moment}": parameter for moment in moments}
+                known |= {f"{name}.step": torch.zeros(())} if len(moments) > 1 else {}
+        return known
+
     def is_finite(self) -> bool:
         """Whether every number is one that training can go on with."""
         return all(bool(tensor.isfinite().all()) for tensor in self.tensors().values())
-
-    def statistics(self) -> list[Tensor]:
-        """Return the buffers that a forward pass moves."""
-        return list(self.network.buffers())
 
 
 def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

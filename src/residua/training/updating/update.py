@@ -1,11 +1,11 @@
-"""One update: forward, backward, step; nothing of it stays where the loss is not finite."""
+"""One update: forward, backward, check, step; nothing of it stays where it would spoil the network."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from residua.training.updating.losses import cross_entropy
 from residua.training.updating.optimizer import set_rate
 from residua.training.updating.schedule import rate
 from residua.training.updating.state import State
+from residua.training.updating.statistics import Statistics
 
 EXPLODED = 100  # times the loss of guessing
 HUGE = 1e15  # a norm whose square optimizers could not keep for long
@@ -32,20 +33,21 @@ class DivergedError(UserError):
     def __init__(self, step: int, loss: float, norms: tuple[float, float], places: Sequence[int]) -> None:
         gradients, statistics = norms
         super().__init__(
-            f"step {step} has a loss of {loss:.4g}, gradients of norm {gradients:.4g} and statistics of norm "
-            f"{statistics:.4g}."
+            f"step {step + 1} has a loss of {loss:.4g}, gradients of norm {gradients:.4g} and statistics of "
+            f"norm {statistics:.4g}."
         )
-        self.step, self.places = step, places
+        self.places = places
 
 
 class Updater:
     """Makes updates of a state, as its settings say."""
 
-    def __init__(self, state: State, settings: Settings, weights: Tensor | None = None) -> None:
+    def __init__(self, state: State, settings: Settings, class_weights: Tensor | None = None) -> None:
         self.state, self.settings, self.recipe = state, settings, settings.recipe
-        self.weights = weights
-        self.classes = settings.spec.num_classes
-        self.statistics = state.statistics()
+        self.class_weights, self.classes = class_weights, settings.spec.num_classes
+        heaviest = 1.0 if class_weights is None else max(1.0, float(class_weights.max()))
+        self.most = EXPLODED * math.log(self.classes + 1) * heaviest  # a batch may be of one class alone
+        self.statistics = Statistics(state.network)
         self.random = any(isinstance(m, (nn.Dropout, StochasticDepth)) for m in state.network.modules())
         self.forward: Callable[[Tensor], Tensor] = state.network
         if settings.compiled:
@@ -53,68 +55,60 @@ class Updater:
 
     def __call__(self, batch: Batch, epoch: int) -> float:
         """Update with a batch, and return its loss; `DivergedError` leaves all as it was."""
-        state, step = self.state, self.state.counts.step
-        before = [buffer.clone() for buffer in self.statistics]
-        set_rate(state.optimizer, rate(self.recipe, step, self.settings.steps, state.counts.scores))
+        state, recipe, step = self.state, self.recipe, self.state.counts.step
+        self.statistics.remember()
+        set_rate(state.optimizer, rate(recipe, step, self.settings.steps, state.counts.scores))
         state.optimizer.zero_grad()
-        loss = self._gradients(batch, epoch)
-        norms = self._gradient_norm(), self._statistics_norm()
+        inputs, targets = self._mixed(batch, epoch)
+        losses = []
+        parts = zip(*(each.tensor_split(recipe.accumulate) for each in (inputs, targets)), strict=True)
+        for part, (x, y) in enumerate(parts):
+            with self._chance(part):
+                with in_precision(self.settings.precision, self.settings.device):
+                    logits = self.forward(x)
+                loss = cross_entropy(logits, y, recipe.label_smoothing, self.class_weights)
+                loss = loss * (len(x) / len(inputs))
+                torch.autograd.backward(loss)
+            losses.append(loss.detach())
+        # The only time that an update waits for the device.
+        found = torch.stack([*losses, self._gradient_norm(), self.statistics.norm()]).tolist()
+        total, norms = float(sum(found[:-2])), (found[-2], found[-1])
         # What is no number is below no bound.
-        if not (loss < EXPLODED * math.log(self.classes + 1) and all(norm < HUGE for norm in norms)):
-            if before:  # without batch norms there is nothing to put back
-                torch._foreach_copy_(self.statistics, before)
+        if not (total < self.most and all(norm < HUGE for norm in norms)):
+            self.statistics.put_back()
             state.optimizer.zero_grad()
-            raise DivergedError(step, loss, norms, batch.places.tolist())
+            raise DivergedError(step, total, norms, batch.places.tolist())
         state.optimizer.step()
         if state.average:
             state.average.update(state.network, step)
-        return loss
-
-    def _gradients(self, batch: Batch, epoch: int) -> float:
-        """Compute the gradients of a batch, in as many parts as the recipe says."""
-        inputs, targets = self._inputs(batch, epoch)
-        parts = zip(inputs.chunk(self.recipe.accumulate), targets.chunk(self.recipe.accumulate), strict=True)
-        total = 0.0
-        for part, (x, y) in enumerate(parts):
-            with self._seeded(part):
-                with in_precision(self.settings.precision, self.settings.device):
-                    logits = self.forward(x)
-                loss = cross_entropy(logits, y, self.recipe.label_smoothing, self.weights)
-                loss = loss * (len(x) / len(inputs))
-                torch.autograd.backward(loss)
-            total += loss.item()
         return total
 
-    def _inputs(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
+    def _mixed(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
+        """Return what goes into the network and what should come out."""
         inputs = batch.inputs()
         if not self.recipe.augmentation.mixes:
             return inputs, batch.labels
         shares = F.one_hot(batch.labels, self.classes).float()
         return mix(inputs, shares, batch.samples, self.recipe.augmentation, self.settings.seed, epoch)
 
-    def _gradient_norm(self) -> float:
+    def _gradient_norm(self) -> Tensor:
+        """Return the norm of all gradients, and clip them if the recipe says so."""
         gradients = [p.grad for p in self.state.network.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if self.recipe.clip:
             nn.utils.clip_grads_with_norm_(self.state.network.parameters(), self.recipe.clip, norm)
-        return float(norm)
+        return norm
 
-    def _statistics_norm(self) -> float:
-        """Norm of what the forward pass moved: it can overflow where the loss, being normalized, is well."""
-        moved = [buffer for buffer in self.statistics if buffer.is_floating_point()]
-        return float(nn.utils.get_total_norm(moved)) if moved else 0.0
-
-    def _seeded(self, part: int) -> AbstractContextManager[None]:
-        """Make dropout a function of seed and step."""
+    @contextmanager
+    def _chance(self, part: int) -> Iterator[None]:
+        """Make dropout a function of seed and step; whoever else draws is not disturbed."""
         if not self.random:
-            return nullcontext()
-        return _seeded(f"{self.settings.seed} {self.state.counts.step} {part}", self.settings.device)
-
-
-@contextmanager
-def _seeded(purpose: str, device: str) -> Iterator[None]:
-    """Seed PyTorch's generators for a while; afterwards they are as they were."""
-    seed = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=7).digest(), "little")
-    with torch.random.fork_rng(() if device == "cpu" else None):
-        torch.manual_seed(seed)
-        yield
+            yield
+            return
+        purpose = f"{self.settings.seed} {self.state.counts.step} {part}"
+        seed = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=7).digest(), "little")
+        on_cpu = self.settings.device == "cpu"
+        begin = torch.default_generator.manual_seed if on_cpu else torch.manual_seed
+        with torch.random.fork_rng(() if on_cpu else None):  # no generator is seeded that is not kept
+            begin(seed)
+            yield

@@ -1,0 +1,40 @@
+"""Who made something: versions, machine, device and time, in a file beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from residua.errors import UserError
+from residua.lab.measurements import write_json
+from residua.training.keeping.environment import environment
+
+MADE = "made.json"
+
+
+@contextlib.contextmanager
+def noted(folder: Path, device: str) -> Iterator[None]:
+    """Write down who works in a folder meanwhile, and for how long in all, however it ends."""
+    before, began = maker(folder).get("seconds", 0.0), time.monotonic()
+    try:
+        yield
+    finally:
+        seconds = round(before + time.monotonic() - began, 1)
+        with contextlib.suppress(OSError, UserError):
+            if folder.exists():
+                write_json(
+                    folder / MADE, {"environment": environment(), "device": device, "seconds": seconds}
+                )
+
+
+def maker(folder: Path) -> dict[str, Any]:
+    """Return who made what lies in a folder; nothing if that is not known."""
+    try:
+        found = json.loads((folder / MADE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
