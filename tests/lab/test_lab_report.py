@@ -311,7 +311,7 @@ def test_a_page_says_who_made_each_trial(tmp_path: Path) -> None:
     said = dict(making.made(record(tmp_path, "mine")))
     assert "2 by Residua 0.2.0" in said["versions"] and "4 by Residua 0.1.0" in said["versions"]
     assert "1 by a GPU, in fp32 without TF32; Linux" in said["machine"]
-    assert "5 by a processor, 2 processors" in said["machine"]
+    assert "5 by a processor (AVX2), 2 processors" in said["machine"]
     assert said["time of all trainings"] == "42 s"
 
 

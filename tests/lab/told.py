@@ -26,6 +26,7 @@ MADE_BY: dict[str, Any] = {
         "python": "3.11",
         "libraries": {"torch": "2.13"},
         "platform": "Linux",
+        "instructions": "AVX2",
         "processor": "a processor",
         "processors": 2,
         "gpus": [],

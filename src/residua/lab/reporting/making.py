@@ -36,7 +36,7 @@ def _versions(maker: Values) -> str:
 def _machine(maker: Values) -> str:
     """Name what was computed with; a GPU that only was there is not said."""
     about = maker["environment"]
-    where = f"{about['processor']}, {about['processors']} processors, in fp32"
+    where = f"{about['processor']} ({about['instructions']}), {about['processors']} processors, in fp32"
     if maker.get("device", "cpu") != "cpu":
         where = f"{', '.join(about['gpus'])}, in fp32 without TF32"
     return f"{where}; {about['platform']}"
