@@ -1,6 +1,10 @@
-"""Texts for people's eyes, whatever is in them."""
+"""Texts for people's eyes and for JSON, whatever is in them."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
 
 
 def visible(text: str) -> str:
@@ -13,3 +17,12 @@ def _escape(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
+
+
+def finite(value: Any) -> Any:
+    """Return plain data with None for what is no finite number, which JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {name: finite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

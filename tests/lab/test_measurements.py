@@ -25,11 +25,12 @@ from residua.lab.carrying import carry_out, is_done
 from residua.lab.inside.gradients import gradients
 from residua.lab.inside.lesions import LeftOut, Lesions
 from residua.lab.inside.subject import subject
-from residua.lab.measurements import FOLDER, HOW, by_picture, finite, measure, read_measured, write_measured
+from residua.lab.measurements import FOLDER, HOW, by_picture, measure, read_measured, write_measured
 from residua.lab.notes import NOTES, note, notes_of
 from residua.lab.pictures import look_at
 from residua.lab.trained import Trained
 from residua.lab.trials import Trial, trials
+from residua.text import finite
 
 LIMIT, BATCH = 120, 16
 PLAIN = {"network": "cifar_plain14", "widths": [4, 8, 16], "stem_width": 4}

@@ -214,6 +214,6 @@ def _subject(
 
 
 def _print(measured: Subject, told: dict[str, Any]) -> None:
-    from residua.lab.measurements import finite
+    from residua.text import finite
 
     typer.echo(json_format.dumps(finite(measured.as_json() | told), allow_nan=False))

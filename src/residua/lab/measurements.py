@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from residua.lab.inside.parts import InapplicableError
 from residua.lab.taking import Found as Found
 from residua.lab.trained import Trained
 from residua.nets.spec import BATCH_NORMS, AnySpec, Spec
+from residua.text import finite
 
 FOLDER, ERROR = "measured", "error"
 
@@ -77,15 +77,6 @@ def write_json(path: Path, values: Mapping[str, Any], indent: int | None = 1) ->
     """Write plain data, whole or not at all; a number that is not finite becomes null."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(finite(values), indent=indent) + "\n", encoding="utf-8")
-
-
-def finite(value: Any) -> Any:
-    """Return plain data with None for numbers that are not finite, which JSON does not have."""
-    if isinstance(value, Mapping):
-        return {name: finite(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def applies(name: str, spec: AnySpec) -> bool:

@@ -10,10 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from residua.lab.inside.gradients import gradient_norms
-from residua.lab.measurements import FOLDER, finite
+from residua.lab.measurements import FOLDER
 from residua.lab.pictures import look_at
 from residua.lab.trained import some_of
 from residua.nets.network import Network, Vgg
+from residua.text import finite
 from residua.training.settings import Settings
 from residua.training.telling.watching import Watch
 

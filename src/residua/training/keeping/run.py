@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any, Self
 from residua.errors import UserError
 from residua.files import BusyError, locked, replacing, sweep
 from residua.judging.runfiles import BAD, CLASSES, CONFIG, DATA, ENVIRONMENT, LOG, SPLIT, SUMMARY
+from residua.text import finite
 from residua.training.asking.configfile import read_config, write_config
 from residua.training.keeping.environment import changes, environment
 
@@ -201,7 +201,7 @@ class Run:
 
     def write_json(self, name: str, value: object, indent: int | None = 2) -> None:
         """Write a file of the run, whole or not at all."""
-        text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
         with replacing(self.folder / name) as temporary:
             # What UTF-8 cannot hold becomes an escape of JSON's.
             temporary.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
@@ -224,15 +224,6 @@ class Run:
                 file.writelines(f"{now:%Y-%m-%d %H:%M:%S} {line}\n" for line in text.splitlines())
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def _finite(value: Any) -> Any:
-    """Return a value with null for what is no number, which JSON has no word for."""
-    if isinstance(value, Mapping):
-        return {name: _finite(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plainly(settings: Mapping[str, Any]) -> dict[str, Any]:
