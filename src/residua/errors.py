@@ -14,7 +14,7 @@ class UserError(ValueError):
 
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """Error for a name that does not exist, with the nearest that do."""
-    known = sorted(known)
+    known = sorted(set(known))
     near = get_close_matches(given, known, n=3, cutoff=0.5)
     every = ", ".join(known) if len(known) < 50 else f"{', '.join(known[:10])} and {len(known) - 10} more"
     hint = f"did you mean {' or '.join(near)}?" if near else f"valid are {every}."

@@ -140,7 +140,7 @@ def test_a_later_source_goes_before_an_earlier() -> None:
     ("given", "message"),
     [
         ({"learning_rat": 1}, "unknown setting 'learning_rat': did you mean learning_rate"),
-        ({"epoch": 1}, "unknown setting 'epoch': did you mean epochs"),
+        ({"epoch": 1}, "unknown setting 'epoch': did you mean epochs or (?!epochs)"),
         ({"augmentation.flop": 1}, "unknown field of the augmentation 'flop': did you mean flip"),
         ({"preprocessing.sise": 1}, "unknown field of the preprocessing 'sise': did you mean size"),
         ({"model": "resnet18", "model.unitz": 1}, "unknown field of resnet18 'unitz': did you mean unit"),

@@ -127,6 +127,7 @@ def _length(settings: Settings) -> str:
 
 def _computing(settings: Settings) -> str:
     s = settings
-    parts = [s.device, s.precision, f"{s.threads} threads, {s.workers} more that read"]
+    threads = f"{s.threads} thread{'s' * (s.threads > 1)}, {s.workers} more that read"
+    parts = [s.device, s.precision, threads]
     named = {"compiled": s.compiled, "checkpointing": s.checkpointing, "deterministic": s.deterministic}
     return ", ".join([*parts, *(name for name, on in named.items() if on)])
