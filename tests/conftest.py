@@ -14,8 +14,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # A shell lets jobs in the background ignore Ctrl-C, and with them all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# One thread: networks this small are no faster on more, and on a busy machine threads wait for each other.
+# One thread, here and in what is started: networks this small are no faster on more, and on a busy machine
+# threads wait for each other.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 settings.register_profile("same every time", deadline=None, derandomize=True)
 settings.load_profile("same every time")

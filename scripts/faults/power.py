@@ -86,7 +86,8 @@ def loads(folder: Path, whole: Path, promise: int) -> str:
     read(found.path)
     lines = (folder / METRICS).stat().st_size if (folder / METRICS).exists() else 0
     must(lines >= found.facts["metrics_bytes"], f"metrics of step {found.step} are lost")
-    needed = [BEST] * (found.facts["best_step"] > 0) + [LAST] * (folder / SUMMARY).exists()
+    # The best model of the checkpoint's own step is written from it again.
+    needed = [BEST] * (0 < found.facts["best_step"] < found.step) + [LAST] * (folder / SUMMARY).exists()
     for name in needed:
         must((folder / name).exists() and is_whole(folder / name), f"{name} is not whole")
     return "loads, nothing promised is lost"

@@ -97,7 +97,10 @@ def test_a_dry_run_as_json_has_all_that_was_measured(run: Command) -> None:
         (("digits", "--recipe", "fats"), "did you mean fast"),
         (("digits", "--set", "epoch=1"), "did you mean epochs"),
         (("digits", "--set", "epochs"), "--set epochs is not valid: write each field once, as field=value"),
-        (("digits", "--set", "seed=1", "--set", "seed=2"), "write each field once"),
+        (
+            ("digits", "--set", "seed=1", "--set", "seed=2", "--set", "epochs=1"),
+            "--set seed=2 is not valid: write each field once",
+        ),
         (("digits", "--time", "soon"), "write it as 20m"),
         (("digits", "--set", "time=soon"), "write it as 20m"),
         (("digits", "--time", ""), "time='' is not valid"),

@@ -13,7 +13,10 @@ from residua.data.augmentation import augmentation
 from residua.data.sources.digits import open_digits
 from residua.data.splitting import split
 from residua.errors import UserError
-from residua.training.asking.wanted import Wanted, minutes, wanted
+from residua.nets import devices
+from residua.training.asking.wanted import FOLLOWING, Wanted, minutes, wanted
+from residua.training.recipes import recipe
+from residua.training.recipes.description import CONDITIONAL
 from residua.training.settings import Settings
 from residua.training.settling import beginnings
 from residua.training.settling.beginnings import Beginning
@@ -150,6 +153,7 @@ def test_a_later_source_goes_before_an_earlier() -> None:
         ({"epochs": 0}, "epochs=0 is not valid"),
         ({"time": -1}, "time=-1 is not valid"),
         ({"time": 1, "epochs": 1}, "epochs and time are two lengths of one training"),
+        ({"time": 1, "deterministic": True}, "give --epochs instead of --time"),
         ({"time": 1, "steps": 1}, "steps and time are two lengths of one training"),
         ({"epochs": 1, "recipe": {"steps": 1}}, "epochs and steps are two lengths of one training"),
         ({"epoch_steps": 1}, "unknown setting 'epoch_steps'"),
@@ -166,6 +170,33 @@ def test_a_later_source_goes_before_an_earlier() -> None:
 def test_mistakes_fail_before_any_picture_is_looked_at(given: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_names(wanted("digits", given))
+
+
+@pytest.mark.parametrize("own", ["paper", "fast", "modern"])
+@pytest.mark.parametrize(
+    "named", [{"optimizer": "adamw"}, {"optimizer": "muon"}, {"optimizer": "sgd"}, {"schedule": "plateau"}]
+)
+def test_what_another_optimizer_or_schedule_makes_meaningless_goes(own: str, named: dict[str, Any]) -> None:
+    """As a run's own config has all fields of its recipe."""
+    run = {"recipe": recipe(own, size=32).to_dict()}
+    found = choose(wanted("digits", run, named), DIGITS).recipe
+    anew = choose(wanted("digits", {"recipe": own}, named), DIGITS).recipe
+    for names in FOLLOWING.values():
+        assert [getattr(found, name) for name in names] == [getattr(anew, name) for name in names]
+    assert {name for names in FOLLOWING.values() for name in names} >= CONDITIONAL.keys()
+
+
+def test_a_precision_that_a_processor_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda _: False)
+    with pytest.raises(UserError, match="does not multiply in it"):
+        settled(precision="bf16")
+
+
+def test_colours_that_the_network_does_not_take_are_a_mistake() -> None:
+    gray: dict[str, Any] = {"preprocessing": {"channels": "gray", "mean": [0.5], "std": [0.2]}}
+    assert settled(**gray).spec.in_channels == 1
+    with pytest.raises(UserError, match=r"channels='gray' is not what this network begins with, 3 channels"):
+        choose(wanted("photos", gray), PHOTOS)
 
 
 def test_no_data_is_a_mistake() -> None:

@@ -15,9 +15,11 @@ from residua.data.packing.paying import Verdict
 from residua.errors import UserError
 from residua.training.pictures.packed import packed
 from residua.training.settings import Settings
+from residua.training.settling import stopwatch
 from residua.training.settling.costs import ENDING, EXPLAINED
 from residua.training.settling.measuring import STEEPEST, Unsettled, measured
 from residua.training.settling.stopwatch import CompileError, Stopwatch, Update
+from residua.training.updating.descent import Descent
 from training import tiny
 
 HOUR = 3600.0
@@ -131,12 +133,10 @@ def test_what_was_asked_for_and_what_a_processor_cannot_do_are_not_measured() ->
     assert watch.asked == []
 
 
-def test_a_deterministic_training_measures_nothing_and_has_no_length_in_minutes() -> None:
+def test_a_deterministic_training_measures_nothing() -> None:
     watch, exact = Stated(), settings(deterministic=True)
     assert measured(exact, Unsettled(batch=True), watch) == (exact, [])
     assert watch.asked == []
-    with pytest.raises(UserError, match="--epochs instead of --time"):
-        measured(exact, Unsettled(minutes=5), watch)
 
 
 def test_compiling_is_not_tried_for_a_short_training() -> None:
@@ -201,6 +201,18 @@ def test_the_rate_follows_the_batch_as_the_optimizer_bears(optimizer: str, room:
     assert found.batch == (32 if room == 32 else 512 * 2)
     assert found.learning_rate == pytest.approx(0.1 * factor)
     assert found.vector_rate == (pytest.approx(0.1 * factor) if optimizer == "muon" else None)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "vector_rate", "steps"])
+def test_what_was_given_by_name_does_not_go_with_the_batch(name: str) -> None:
+    watch = Stated(each=lambda _: 0.1, pictures=100_000)
+    chosen = settings(epoch_steps=1000)
+    chosen = replace(chosen, recipe=chosen.recipe.edit(optimizer="muon", steps=1000, epochs=None))
+    found, said = measured(chosen, only(batch=True, named=frozenset({name})), watch)
+    for field in ("learning_rate", "vector_rate", "steps"):
+        kept = getattr(found.recipe, field) == getattr(chosen.recipe, field)
+        assert kept == (field == name), field
+    assert ("learning rate goes with it" in said[0]) == (name != "learning_rate")
 
 
 def test_no_picture_is_left_out_of_a_pass_because_another_batch_left_it_out() -> None:
@@ -311,6 +323,22 @@ def test_the_real_stopwatch_measures_and_leaves_chance_and_folder_as_they_were(t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_optimizer_is_not_reckoned_for_each_picture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Eight pictures are timed for a batch of 64, whose one step of the optimizer takes half a second."""
+    monkeypatch.setattr(stopwatch, "PIXELS", 8 * 8**2)
+    step = Descent.step
+
+    def slowly(self: Descent) -> None:
+        time.sleep(0.5)
+        step(self)
+
+    monkeypatch.setattr(Descent, "step", slowly)
+    watch = Stopwatch(tiny.digits(), tmp_path, lambda each: residua.create(each.spec))
+    assert 0.5 < watch.update(tiny.settings(batch=64)).each < 2
+
+
 def test_a_compiler_that_fails_is_an_error_of_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -360,5 +388,5 @@ def test_a_short_time_freezes_nothing(minutes: float, freeze: int) -> None:
     base = replace(base, recipe=base.recipe.edit(freeze=1))
     found, _ = measured(base, only(minutes=minutes), Stated())
     assert found.recipe.freeze == freeze
-    asked, _ = measured(base, only(minutes=minutes, freeze=False), Stated())
+    asked, _ = measured(base, only(minutes=minutes, named=frozenset({"freeze"})), Stated())
     assert asked.recipe.freeze == 1

@@ -31,12 +31,13 @@ def names(folder: Path) -> set[str]:
 def test_names_are_numbered_and_nothing_is_overwritten(tmp_path: Path) -> None:
     base = tmp_path / "runs" / "train"
     for _ in range(3):
-        Run.create(base, "photos").close()
+        with Run.create(base, "photos") as run:
+            run.begin({})
     (base / "other").write_text("mine")
     with Run.create(base, "other") as run:
         assert run.folder == base / "other-2" and run.state.is_dir()
     assert names(base) == {"photos", "photos-2", "photos-3", "other", "other-2"}
-    assert names(base / "photos") == {"state"}
+    assert names(base / "photos") == {"state", "config.yaml", "env.json"}
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", ".hidden", "a b", "a" * 101, "a\n"])
@@ -53,7 +54,7 @@ def test_a_folder_of_ones_own_must_be_new_or_empty(tmp_path: Path) -> None:
             (run.folder / "note").write_text("mine")
         with pytest.raises(UserError, match=r"is not empty, and a run is never overwritten"):
             Run.create_at(tmp_path / name)
-        assert names(tmp_path / name) == {"state", "note"}
+        assert names(tmp_path / name) == {".beginning", "state", "note"}
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="file is a file: name a folder"):
         Run.create_at(tmp_path / "file")
@@ -119,7 +120,7 @@ def test_only_what_was_begun_can_be_opened(tmp_path: Path) -> None:
     Run.create(tmp_path, "a").close()
     with pytest.raises(UserError, match=r"a was ended before its training began, .*--out \S*a` begins it"):
         Run.open(tmp_path / "a")
-    assert names(tmp_path / "a") == {"state"}
+    assert names(tmp_path / "a") == {"state", ".beginning"}
     (tmp_path / "a" / "note").touch()
     for folder in ("a", "none"):
         with pytest.raises(UserError, match=rf"{folder} is no run: it has no config\.yaml"):
@@ -278,6 +279,24 @@ def test_a_run_that_was_killed_before_it_began_is_begun_again(tmp_path: Path) ->
     with pytest.raises(UserError, match=r"was ended before its training began"):
         Run.open(folder)
     with Run.create_at(folder) as run:
-        assert names(folder) == {".lock", "state"} and not names(run.state)
+        assert names(folder) == {".lock", ".beginning", "state"} and not names(run.state)
         with pytest.raises(BusyError):
             Run.open(folder)
+        run.begin({})
+    assert names(folder) == {"state", "config.yaml", "env.json"}
+
+
+def test_a_run_below_runs_that_was_killed_before_it_began_is_begun_again_too(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", BEGINNING, str(tmp_path / "a")], check=False)
+    with Run.create(tmp_path, "a") as run, Run.create(tmp_path, "a") as another:
+        assert (run.folder.name, another.folder.name) == ("a", "a-2")
+        assert not names(run.state)
+
+
+@pytest.mark.parametrize("name", ["log.txt", "data.json", "state/0.safetensors"])
+def test_a_folder_that_looks_like_a_beginning_and_is_none_stays(name: str, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "state").mkdir(parents=True)
+    (tmp_path / "mine" / name).write_text("precious")
+    with pytest.raises(UserError, match="mine is not empty"):
+        Run.create_at(tmp_path / "mine")
+    assert (tmp_path / "mine" / name).read_text() == "precious"

@@ -256,6 +256,41 @@ def test_a_run_whose_metrics_are_lost_goes_on_and_says_so(done: tuple[Finished, 
     assert any("metrics.jsonl lacks lines that were written before step 6" in said for said in heard.said)
 
 
+def test_a_run_without_any_checkpoint_does_not_begin_anew(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="stopped at step 6"):
+        train("digits", out="run", watch=Notes(6, terminate), **QUICK)
+    metrics = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    for path in (tmp_path / "run" / "state").glob("[0-9]*.safetensors"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"run has no checkpoint any more, so it cannot go on"):
+        resume("run")
+    assert metrics and (tmp_path / "run" / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_the_best_model_is_the_one_that_the_checkpoint_knows(tmp_path: Path) -> None:
+    """Of a process that was killed between writing the two, an earlier one's may be there."""
+
+    class Impatient(Notes):
+        def passed(self, line: dict[str, Any]) -> None:  # noqa: ARG002 - as a watcher has it
+            terminate()
+
+    once = QUICK | {"epochs": 1}
+    train("digits", out="whole", **once)
+    with pytest.raises(UserError, match="stopped at step 4"):
+        train("digits", out="run", watch=Impatient(), **once)
+    (tmp_path / "run" / "best.safetensors").write_bytes(b"of another pass")
+    resume("run")
+    for name in ("best.safetensors", "summary.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_dry_run_looks_at_the_folder_too(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "photo.png").touch()
+    with pytest.raises(UserError, match="full is not empty"):
+        chosen("digits", out="full", **QUICK)
+
+
 def test_a_run_in_use_is_left_alone(tmp_path: Path) -> None:
     with (
         Run.create_at(tmp_path / "run"),
@@ -288,8 +323,9 @@ def test_what_cannot_work_is_said_before_a_run_begins(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_parts_of_an_update_are_even() -> None:
-    assert train("digits", **QUICK | {"size": 2, "batch": 25, "accumulate": 8, "steps": 2, "epochs": None})
+def test_an_update_in_parts_that_are_not_even_is_made() -> None:
+    odd = {"size": 2, "batch": 25, "accumulate": 8, "steps": 2, "epochs": None}
+    assert train("digits", **QUICK | odd).summary["steps"] == 2
 
 
 def test_what_is_left_out_is_written_down(tmp_path: Path) -> None:
@@ -317,6 +353,14 @@ def test_a_run_whose_settings_were_edited_is_no_longer_that_run(tmp_path: Path) 
         UserError, match=r"config\.yaml was changed: recipe.learning_rate was 0\.1 and is 0\.2\."
     ):
         resume("run")
+    config.write_text(own)
+    for name in ("split.csv", "classes.json"):
+        path = tmp_path / "run" / name
+        before = path.read_bytes()
+        path.write_bytes(before.replace(b"train", b"val", 1).replace(b'"0"', b'"zero"'))
+        with pytest.raises(UserError, match=rf"{name} was changed: put it back"):
+            resume("run")
+        path.write_bytes(before)
     config.write_text(own.replace("threads: 1", "threads: 2").replace("log_steps: 100", "log_steps: 1"))
     resume("run", watch=heard)
     assert any("may not be the same to the bit, for threads was 1 and is 2" in said for said in heard.said)

@@ -87,7 +87,8 @@ def train(
         return _resume(data, settings, on_nan, json, bool(out or config or dry_run))
     if on_nan is not None:
         settings["on_nan"] = on_nan
-    return _dry(data, config, settings, json) if dry_run else _train(data, out, config, settings, json)
+    command = _dry if dry_run else _train
+    return command(data, out, config, settings, json)
 
 
 def _train(
@@ -112,11 +113,13 @@ def _resume(data: str | None, settings: dict[str, Any], on_nan: str | None, json
     _said(finished.folder, finished.summary, json)
 
 
-def _dry(data: str | None, config: Path | None, settings: dict[str, Any], json: bool) -> None:
+def _dry(
+    data: str | None, out: Path | None, config: Path | None, settings: dict[str, Any], json: bool
+) -> None:
     from residua.training.running import chosen
     from residua.training.telling.watching import in_lines
 
-    choices = chosen(data, config=config, **settings)
+    choices = chosen(data, out=out, config=config, **settings)
     measured = [sentence for name, sentence in choices if name == "measured"]  # others are there once
     plain = dict(choices) | {"measured": measured}
     typer.echo(json_format.dumps(plain, indent=2) if json else in_lines(choices))
@@ -129,8 +132,10 @@ def _said(folder: Path, summary: dict[str, Any], json: bool) -> None:
 
 def _pairs(words: list[str]) -> dict[str, Any]:
     """Read `field=value`; a value may be a list or a number as YAML writes it."""
-    pairs = dict(word.split("=", 1) for word in words if "=" in word)
-    if len(pairs) < len(words):
-        odd = next((word for word in words if "=" not in word), words[-1])
-        raise UserError(f"--set {odd} is not valid: write each field once, as field=value.")
+    pairs: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name in pairs:
+            raise UserError(f"--set {word} is not valid: write each field once, as field=value.")
+        pairs[name] = value
     return pairs

@@ -15,7 +15,7 @@ from torch import Tensor
 from residua.data.facts import BadImageError
 from residua.data.loading.loader import Batch
 from residua.judging.figures.scores import Scores, judge
-from residua.judging.runfiles import BEST, LAST
+from residua.judging.runfiles import BEST, LAST, read_metrics
 from residua.nets.devices import in_precision
 from residua.training.keeping import checkpoint
 from residua.training.keeping.interruption import Interruption
@@ -54,6 +54,7 @@ class Training:
     def go(self) -> None:
         """Train to the end."""
         settings, recipe, state, counts = self.settings, self.settings.recipe, self.state, self.counts
+        self._keep_best()
         while not self._is_over():
             epoch = len(counts.scores)  # a pass that was not judged is not over
             prepare(state.network, recipe, epoch)
@@ -80,15 +81,24 @@ class Training:
             score = float(getattr(scores, recipe.metric))
             if is_better(recipe, score, counts.best):
                 counts.best, counts.best_step = score, counts.step
-                write_network(self.run.folder / BEST, state.judged, settings, self.loaders.data, scores)
             counts.end_pass(score)
             self.save()
+            self._keep_best()
         write_network(self.run.folder / LAST, state.judged, settings, self.loaders.data)
 
     def save(self) -> None:
         """Write a checkpoint."""
         self._check()
         checkpoint.save(self.run.state, self.counts.step, self.state.tensors(), self.state.facts())
+
+    def _keep_best(self) -> None:
+        """Write the best model, if it is what stands here: a kill before this is made good on resuming."""
+        counts = self.counts
+        if counts.best is not None and counts.best_step == counts.step:
+            lines = read_metrics(self.run.folder)
+            judged = [line for line in lines if line["step"] == counts.step and line["val_top1"] is not None]
+            network, data = self.state.judged, self.loaders.data
+            write_network(self.run.folder / BEST, network, self.settings, data, *judged[-1:])
 
     def stop_if_asked(self) -> None:
         """Save and stop if that was asked for."""
@@ -133,13 +143,15 @@ class Training:
     def _leave_out(self, error: DivergedError) -> None:
         """Leave an update out, or stop before it."""
         names = [self.loaders.data.names[place] for place in error.places]
-        self.run.log(f"{error} Its pictures: {names}")
+        pictures = f"Its pictures: {names}"
         if self.settings.on_nan == "stop":
+            self.run.log(f"{error} {pictures}")
             self.save()
             raise diverged(self.run.folder, error)
         self.counts.skipped += 1
         self.counts.in_a_row += 1
         self.watch.say(f"{error} Left out.")
+        self.run.log(pictures)
         self.watch.left_out(self.counts.step + 1)
         if self.counts.in_a_row == HOPELESS:
             self.watch.say(hopeless(HOPELESS, self.counts.step + 1, self.settings.steps))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from residua.judging.runfiles import BEST, SUMMARY
 from residua.training.asking.configfile import read_config
 from residua.training.asking.wanted import wanted
-from residua.training.keeping.run import Run
+from residua.training.keeping.run import Run, check_free
 from residua.training.telling.watching import Choices, Watch
 
 if TYPE_CHECKING:
@@ -89,14 +89,18 @@ def resume(
         return _finished(run.folder)
 
 
-def chosen(data: Name | None = None, *, config: Name | None = None, **settings: Any) -> Choices:
+def chosen(
+    data: Name | None = None, *, out: Name | None = None, config: Name | None = None, **settings: Any
+) -> Choices:
     """Return all that would be chosen for a training, and train nothing."""
     asked = wanted(data if data is None else os.fspath(data), *_files(config), settings)
-    import tempfile
-
+    folder = (RUNS if out is None else Path(out)).absolute()
+    if out is not None:
+        check_free(folder)
     from residua.training.start import settle
 
-    return settle(asked, Watch(), Path(tempfile.gettempdir())).choices
+    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    return settle(asked, Watch(), there).choices
 
 
 @contextlib.contextmanager

@@ -55,6 +55,7 @@ class Settings:
         for name in ("steps", "epoch_steps", "threads", "log_steps"):
             at_least(name, getattr(self, name), 1)
         at_least("workers", self.workers, 0)
+        at_least("save_minutes", self.save_minutes, 0)
         at_least("limit", self.limit, 1)
         at_least("packed", self.packed, 1)
 

@@ -41,7 +41,7 @@ from residua.training.settling.measuring import Unsettled, measured
 from residua.training.settling.stopwatch import Stopwatch
 from residua.training.telling.endings import finish, show
 from residua.training.telling.logged import Log
-from residua.training.telling.tensorboard import board, needs_tensorboard
+from residua.training.telling.tensorboard import board
 from residua.training.telling.watching import Choices, Several, Watch
 from residua.training.updating.allocation import kept_memory
 from residua.training.updating.losses import balanced_weights
@@ -77,8 +77,6 @@ def settle(wanted: Wanted, watch: Watch, folder: Path) -> Settled:
     pictures = Pictures(data, int(min(values["median"] for values in found.sizes.values())), found.gray)
     beginning = begin_from(wanted, pictures)
     settings = choose(wanted, pictures, beginning)
-    if settings.tensorboard:
-        needs_tensorboard()
     with _computing(settings):
         attempt(settings, data, lambda chosen: _network(chosen, beginning))
         stopwatch = Stopwatch(data, folder, _network, wanted.since)
@@ -121,6 +119,8 @@ def resume(run: Run, watch: Watch, **others: str | None) -> None:
         run.write_settings(before | {"on_nan": settings.on_nan})
     if changes:
         watch.say(f"The end may not be the same to the bit, for {', '.join(changes)}.")
+    if checkpoint.newest(run.state) is None:
+        raise UserError(f"{run.folder} has no checkpoint any more, so it cannot go on: begin a new run.")
     _work(run, same_pictures(run, settings), settings, watch)
 
 
@@ -132,7 +132,7 @@ def _unsettled(wanted: Wanted) -> Unsettled:
         compiled="compiled" not in wanted.changes,
         workers=wanted.workers is None,
         packed="packed" not in wanted.changes,
-        freeze="freeze" not in wanted.changes,
+        named=frozenset(wanted.changes),
         minutes=wanted.time,
     )
 
@@ -142,7 +142,7 @@ def _work(run: Run, data: Data, settings: Settings, watch: Watch) -> None:
         loaders = _loaders(run, data, settings, watch)  # packing ends at once
         summary, code = _trained(run, loaders, settings, watch)
         with _at_once(f"the run is over, but `residua report {run.folder}` has to write its page."):
-            if code and settings.report:
+            if code:
                 raise SystemExit(code)
             show(run, settings, loaders.data, summary, watch)
 

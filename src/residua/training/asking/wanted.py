@@ -18,6 +18,11 @@ PARTS = {"recipe": "", "spec": "model.", "model": "model.", "augmentation": "aug
 PARTS["preprocessing"] = "preprocessing."
 LENGTHS = ("epochs", "steps", "time")
 COUNTED = ("steps", "epoch_steps")  # in a run's own config, where they follow from its recipe and pictures
+# What means something else, or nothing, to another optimizer and schedule.
+FOLLOWING = {
+    "optimizer": {"learning_rate", "vector_rate", "momentum", "nesterov", "weight_decay", "decayed"},
+    "schedule": {"milestones", "plateau", "factor"},
+}
 PICTURED = tuple(f"model.{name}" for name in ("num_classes", "in_channels", "input_size"))
 
 
@@ -64,6 +69,11 @@ class Wanted:
         within("max_bad", self.max_bad, 0, 1, closed=True)
         if self.time is not None and not self.time > 0:
             raise UserError(f"time={self.time:g} is not valid: it must be above 0 minutes.")
+        if self.time is not None and self.deterministic:
+            raise UserError(
+                "how much training fits into a time must be measured, which a deterministic training does "
+                "not do: give --epochs instead of --time."
+            )
         for name in PICTURED:
             if name in self.changes:
                 raise UserError(f"{name} cannot be set, for the pictures decide it: leave it out.")
@@ -96,7 +106,9 @@ def wanted(data: str | None, *sources: Mapping[str, Any]) -> Wanted:
     described: dict[str, set[str]] = {}  # by what an earlier source describes as a whole
     for source in sources:
         given = dict(_flat(source))
-        gone = {name for whole in described if given.get(whole) is not None for name in described[whole]}
+        named = [name for name in described if given.get(name) is not None]
+        others = [name for name in named if name not in FOLLOWING or given[name] != values.get(name)]
+        gone = {name for whole in others for name in described[whole]}
         lengths = [name for name in LENGTHS if given.get(name) is not None]
         given = {name: value for name, value in given.items() if name not in LENGTHS or name in lengths}
         if len(lengths) > 1:
@@ -123,8 +135,10 @@ def _flat(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _described(source: Mapping[str, Any]) -> dict[str, set[str]]:
-    """Say which settings go when another network, recipe or size is named: what described the old one."""
+    """Say which settings go when another network, recipe, size or the like is named: those of the old one."""
     found: dict[str, set[str]] = {"size": {"preprocessing.size", "preprocessing.resize"}}
+    flat = dict(_flat(source))
+    found |= {name: follow & flat.keys() for name, follow in FOLLOWING.items() if flat.get(name) is not None}
     for part, whole in (("spec", "model"), ("model", "model"), ("recipe", "recipe")):
         if isinstance(source.get(part), Mapping):
             found[whole] = {name for name, _ in _flat({part: source[part]})}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from residua import __version__
 from residua.data.dataset import Data
-from residua.judging.figures.scores import Scores
 from residua.nets.network import Network, Vgg
 from residua.training.settings import Settings
 from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Provenance
@@ -14,11 +15,18 @@ from residua.weights.modelfile import write_model
 
 
 def write_network(
-    path: Path, network: Network | Vgg, settings: Settings, data: Data, scores: Scores | None = None
+    path: Path,
+    network: Network | Vgg,
+    settings: Settings,
+    data: Data,
+    judged: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a network that was trained on these pictures; scores are those of the held-out ones."""
-    accuracy = scores and Accuracy(
-        top1=scores.top1, top5=scores.top5, data=f"val of {data.where}", measured_by="residua train"
+    """Write a network that was trained on these pictures; `judged` is the line of metrics with its scores."""
+    accuracy = judged and Accuracy(
+        top1=judged["val_top1"],
+        top5=judged["val_top5"],
+        data=f"val of {data.where}",
+        measured_by="residua train",
     )
     metadata = Metadata(
         spec=settings.spec,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from residua.training.asking.configfile import read_config, write_config
 from residua.training.keeping.environment import changes, environment
 
 STATE, LOCK, BEGAN = "state", ".lock", "began.json"
+MARK = ".beginning"  # from before anything else is written until the settings are
 BEFORE = {BAD, CLASSES, DATA, ENVIRONMENT, LOG, SPLIT}  # what is written before the settings
 IN_STATE = re.compile(r"began\.json|(0|pictures)\.safetensors")  # and below `state`
 RESULT = {"spec", "preprocessing", "recipe", "seed", "split_seed", "val", "max_bad", "limit", "steps"}
@@ -41,12 +43,15 @@ class Run:
 
     @classmethod
     def create(cls, base: Path, name: str) -> Self:
-        """Make base/NAME, or base/NAME-2 and so on where that exists, and hold it."""
+        """Make base/NAME, or base/NAME-2 and so on where that exists, and hold it.
+
+        One that was killed before its training began is begun again.
+        """
         if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
             raise UserError(f"{name!r} cannot name a run: use letters, digits and . _ + - only.")
         for each in chain([name], (f"{name}-{number}" for number in count(2))):
             with contextlib.suppress(FileExistsError, BusyError, _NotEmptyError):
-                _make(base / each, anew=True)
+                _make(base / each, anew=not _is_beginning(base / each))
                 return cls._entered(base / each)
         raise AssertionError  # names do not end
 
@@ -98,10 +103,11 @@ class Run:
 
     def _take(self) -> None:
         """Begin in a folder; what a killed process began there goes, anything else is an error, and stays."""
+        check_free(self.folder)
         if _is_beginning(self.folder):
             self._clear()
-        if any(path.name != LOCK for path in self.folder.iterdir()):
-            raise _NotEmptyError(f"{self.folder} is not empty, and a run is never overwritten: name another.")
+        check_free(self.folder)  # what is left is somebody else's
+        self.write_json(MARK, {})
         _make(self.state, anew=False)
 
     def __enter__(self) -> Self:
@@ -121,8 +127,9 @@ class Run:
         number = _next_number(self.folder.parent)
         self.write_json(ENVIRONMENT, environment())
         began = {"folder": str(Path.cwd()), "number": number, "settings": settings}
-        self.write_json(f"{STATE}/{BEGAN}", began)
+        self.write_json(f"{STATE}/{BEGAN}", began | {"digests": self._digests()})
         self.write_settings(settings)
+        self._unmark()
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         """Write the settings that a training obeys."""
@@ -150,6 +157,12 @@ class Run:
 
         Settings that would make another training of it are an error.
         """
+        digests = _said(self.state / BEGAN, "digests")
+        for name, digest in digests.items() if isinstance(digests, dict) else ():
+            if self._digests()[name] != digest:
+                raise UserError(
+                    f"{self.folder / name} was changed: put it back as it was to go on with this run."
+                )
         then = _said(self.state / BEGAN, "settings")  # of older runs unknown
         if not isinstance(then, dict):
             return []
@@ -163,6 +176,14 @@ class Run:
                     f"or begin another with `residua train -c {self.folder / CONFIG}`."
                 )
         return [sentence for name, sentence in odd.items() if name in BITS]
+
+    def _digests(self) -> dict[str, str]:
+        """Return digests of what says which pictures are learned from, as what; "" of one that is gone."""
+        found = dict.fromkeys((SPLIT, CLASSES), "")
+        for name in found:
+            with contextlib.suppress(FileNotFoundError):
+                found[name] = hashlib.blake2b((self.folder / name).read_bytes(), digest_size=16).hexdigest()
+        return found
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary: the run is over."""
@@ -193,6 +214,10 @@ class Run:
                 path.unlink()
         with contextlib.suppress(OSError):  # there may be something of somebody else's in it
             self.state.rmdir()
+        self._unmark()
+
+    def _unmark(self) -> None:
+        (self.folder / MARK).unlink(missing_ok=True)
 
     @property
     def finished(self) -> bool:
@@ -243,13 +268,27 @@ def _held(folder: Path) -> contextlib.AbstractContextManager[None]:
     return locked(folder / LOCK, folder, "being used")
 
 
+def check_free(folder: Path) -> None:
+    """Fail if a run cannot begin in a folder, as there is something in it."""
+    if folder.is_dir() and not _is_beginning(folder) and any(_foreign(folder, {LOCK})):
+        raise _NotEmptyError(f"{folder} is not empty, and a run is never overwritten: name another.")
+
+
 def _is_beginning(folder: Path) -> bool:
-    """Whether all that is in a folder is what a run writes before its settings."""
-    if not (folder / STATE).is_dir():
+    """Whether all that is in a folder is what a run writes before its settings, and one has begun there."""
+    try:
+        if not (folder / MARK).is_file() or any(_foreign(folder, {*BEFORE, STATE, LOCK, MARK})):
+            return False
+        state = folder / STATE
+        files = [path.name for path in state.iterdir()] if state.is_dir() else []
+    except OSError:  # nobody may look into it
         return False
-    files = [path.name for path in folder.iterdir() if path.name not in (*BEFORE, STATE, LOCK)]
-    files += [path.name for path in (folder / STATE).iterdir() if not IN_STATE.fullmatch(path.name)]
-    return all(PART.fullmatch(name) for name in files)
+    return all(IN_STATE.fullmatch(name) or PART.fullmatch(name) for name in files)
+
+
+def _foreign(folder: Path, ours: set[str]) -> Iterator[Path]:
+    """Yield what is in a folder beside files of these names, and such half written."""
+    return (path for path in folder.iterdir() if not (path.name in ours or PART.fullmatch(path.name)))
 
 
 def _make(folder: Path, anew: bool) -> None:

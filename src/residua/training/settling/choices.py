@@ -106,7 +106,7 @@ def _fewer(wanted: Wanted, settings: Settings) -> Choices:
     """Say where few pictures or passes, or another optimizer, made something else of the recipe."""
     recipe, said = settings.recipe, []
     own = named_recipe(recipe.name, size=settings.preprocessing.size)
-    if wanted.batch is None and "batch" not in wanted.changes and recipe.batch < own.batch:
+    if wanted.batch is None and recipe.batch < own.batch:
         and_rate = ", and its rate in proportion" if recipe.optimizer == "sgd" else ""
         and_rate = "" if "learning_rate" in wanted.changes else and_rate
         said.append(("batch", f"{recipe.batch}, not {own.batch}, as the pictures are few{and_rate}"))

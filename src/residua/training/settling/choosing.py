@@ -12,7 +12,7 @@ from residua.data.augmentation import Augmentation
 from residua.data.augmentation.description import SMALL
 from residua.data.dataset import Data, Places
 from residua.errors import UserError, unknown
-from residua.nets.devices import device_named, multiplies_bf16
+from residua.nets.devices import check_precision, device_named, multiplies_bf16
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec as named_spec
@@ -25,6 +25,7 @@ from residua.training.recipes import recipe as named_recipe
 from residua.training.settings import Settings
 from residua.training.settling.beginnings import Beginning, from_published_if_possible, from_weights
 from residua.training.settling.statistics import colours
+from residua.training.telling.tensorboard import needs_tensorboard
 from residua.weights.metadata import Preprocessing
 
 PHOTO = 224
@@ -62,6 +63,8 @@ def check_names(wanted: Wanted) -> None:
         changes.of_network(named_spec(wanted.model))
     if wanted.recipe is not None and wanted.recipe not in RECIPES:
         raise unknown("recipe", wanted.recipe, RECIPES)
+    if changes.own.get("tensorboard"):
+        needs_tensorboard()
 
 
 def begin_from(wanted: Wanted, pictures: Pictures) -> Beginning:
@@ -133,6 +136,11 @@ def _input(
     else:
         rule = _preprocessing(wanted, pictures, spec)
     rule = changes.of_preprocessing(rule)
+    if len(rule.mean) != spec.in_channels:
+        raise UserError(
+            f"preprocessing.channels={rule.channels!r} is not what this network begins with, "
+            f"{spec.in_channels} channels: leave out preprocessing.channels, .mean and .std."
+        )
     return rule, changes.of_network(spec.edit(input_size=rule.size, num_classes=classes))
 
 
@@ -174,8 +182,7 @@ def _recipe(
     if wanted.epochs:
         found = found.edit(epochs=wanted.epochs)
     found, count = _batched(wanted, pictures.data, places, found, changes)
-    free = wanted.recipe is None and wanted.epochs is None and "epochs" not in changes.recipe
-    if free and found.epochs:
+    if wanted.recipe is None and wanted.epochs is None and found.epochs:
         found = found.edit(epochs=max(found.epochs, -(-LEAST_STEPS // (count // found.batch))))
     return found
 
@@ -187,7 +194,7 @@ def _batched(
     count = pass_pictures(data, places, recipe)
     if isinstance(wanted.batch, int):
         recipe = recipe.edit(batch=wanted.batch)
-    elif "batch" not in changes.recipe:
+    else:
         recipe = _fitted(recipe, count, "learning_rate" in changes.recipe)
     if count < recipe.batch:
         balanced = " in a balanced pass" if recipe.sampling == "balanced" else ""
@@ -226,6 +233,7 @@ def _fitted(recipe: Recipe, count: int, rate_is_given: bool) -> Recipe:
 def _possible_precision(wanted: Wanted, device: str) -> str:
     """bf16 where the processor multiplies in it; elsewhere it is slower than fp32."""
     if wanted.precision != "auto":
+        check_precision(wanted.precision, device)
         return wanted.precision
     return "bf16" if multiplies_bf16(device) else "fp32"
 

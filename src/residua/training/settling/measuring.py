@@ -32,7 +32,7 @@ class Unsettled:
     compiled: bool = True
     workers: bool = True
     packed: bool = True
-    freeze: bool = True
+    named: frozenset[str] = frozenset()  # settings that were given by name
     minutes: float | None = None
 
 
@@ -42,11 +42,6 @@ Decided = tuple[Settings, str | None]
 def measured(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> tuple[Settings, list[str]]:
     """Settle what only measuring can, and say why; a deterministic training is left as it is."""
     if settings.deterministic:
-        if unsettled.minutes:
-            raise UserError(
-                "how much training fits into a time must be measured, which a deterministic training does "
-                "not do: give --epochs instead of --time."
-            )
         return settings, []
     sentences = []
     deciding = (_faster_precision, _fastest_batch, _compiled, _enough_workers, _packed, _length)
@@ -79,36 +74,39 @@ def _fastest_batch(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -
     """Double the batch as long as it fits and pays."""
     if not unsettled.batch:
         return settings, None
-    usual = settings.recipe
-    best = _with_batch(settings, min(usual.batch, max(SMALLEST, 2 * usual.accumulate)), watch)
+    usual, named = settings.recipe, unsettled.named
+    best = _with_batch(settings, min(usual.batch, max(SMALLEST, 2 * usual.accumulate)), named, watch)
     rate = _rate(best, watch)
     while 2 * best.recipe.batch <= LARGEST:
-        larger = _with_batch(settings, 2 * best.recipe.batch, watch)
+        larger = _with_batch(settings, 2 * best.recipe.batch, named, watch)
         few = larger.epoch_steps < FEWEST
         if few or not watch.fits(larger) or (faster := _rate(larger, watch)) < GROWTH * rate:
             break
         best, rate = larger, faster
     recipe = best.recipe
-    return best, (
-        f"Batch {recipe.batch}, from which on a larger one wins little: {rate:.3g} images/s; "
-        f"the learning rate goes with it: {recipe.learning_rate:.3g}."
-    )
+    said = f"Batch {recipe.batch}, from which on a larger one wins little: {rate:.3g} images/s"
+    if "learning_rate" in named:
+        return best, f"{said}."
+    return best, f"{said}; the learning rate goes with it: {recipe.learning_rate:.3g}."
 
 
 def _rate(settings: Settings, watch: Stopwatch) -> float:
     return settings.recipe.batch / watch.update(settings).each
 
 
-def _with_batch(settings: Settings, batch: int, watch: Stopwatch) -> Settings:
-    """Change the batch, and with it the rates, and the updates so that the passes stay the same."""
+def _with_batch(settings: Settings, batch: int, named: frozenset[str], watch: Stopwatch) -> Settings:
+    """Change the batch, and with it the rates, and the updates so that the passes stay the same.
+
+    What was given by name stays.
+    """
     old, ratio = settings.recipe, batch / settings.recipe.batch
     factor = _steepness(old, ratio)
-    changes = {"batch": batch, "learning_rate": old.learning_rate * factor}
+    changes = {"learning_rate": old.learning_rate * factor}
     if old.vector_rate:
         changes["vector_rate"] = old.vector_rate * factor
     if old.steps:
         changes["steps"] = max(1, round(settings.steps / ratio))
-    recipe = old.edit(**changes)
+    recipe = old.edit(batch=batch, **{name: changes[name] for name in changes.keys() - named})
     epoch_steps = max(1, watch.epoch_steps(replace(settings, recipe=recipe)))
     steps = recipe.steps or (recipe.epochs or 1) * epoch_steps
     return replace(settings, recipe=recipe, steps=steps, epoch_steps=epoch_steps)
@@ -187,7 +185,7 @@ def _length(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decid
         )
     said = f"{steps:,} updates, {steps / settings.epoch_steps:.3g} passes over the pictures"
     settings = replace(settings, steps=steps, recipe=settings.recipe.edit(steps=steps))
-    if unsettled.freeze:
+    if "freeze" not in unsettled.named:
         settings = thawed(settings)
     return settings, f"{unsettled.minutes:g} minutes: {said}."
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
+from residua.errors import UserError
 from residua.nets.network import Network, Vgg
 from residua.training.keeping.checkpoint import Found, expect, read
 from residua.training.recipes import Recipe
@@ -86,6 +87,8 @@ class State:
         load_state(self.optimizer, self.network, optimizer)
         if self.average:
             self.average.network.load_state_dict(_part(tensors, "average"))
+        if found.facts.keys() != self.facts().keys():
+            raise UserError(f"{found.path} was written by another version of Residua: go on with that.")
         self.counts = Counts(**found.facts)
 
     def _known(self, found: Iterable[str]) -> dict[str, Tensor]:
