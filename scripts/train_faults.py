@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(FAULTS), help="faults, with commas")
     parser.add_argument("--json", action="store_true", help="a list of outcomes instead of a table")
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in a shell's background ignore Ctrl-C
     chosen = given.only.split(",")
     if unknown := set(chosen) - FAULTS.keys():
         parser.error(f"unknown faults {sorted(unknown)}: there are {', '.join(FAULTS)}.")

@@ -117,9 +117,21 @@ def test_a_failure_is_said_and_the_exit_code_is_1() -> None:
     assert "b, seed 0: " in done.stderr and "fewer than a batch of 4096" in done.stderr
 
 
+def test_a_page_that_fails_is_said_behind_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: Any) -> None:
+        raise KeyError("environment")
+
+    monkeypatch.setattr("residua.lab.reporting.keeping.write_page", failing)
+    done = run("run", "tables")
+    assert done.exit_code == 1 and "1,179,648" in done.stdout
+    assert "the page of tables cannot be written: KeyError: 'environment'." in done.stderr
+    assert Path("runs/lab/tables/quick/results.json").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (["run", "tables", "--kept", "/dev/null"], "nothing can be kept in /dev/null: Not a directory"),
         (["run", "shortcut"], "unknown experiment 'shortcut': did you mean shortcuts"),
         (["run", "norm", "--scale", "smal"], "unknown scale 'smal': did you mean small?"),
         (["run", "norm", "--scale", "paper"], "say with --data where they are"),

@@ -120,6 +120,13 @@ def test_every_published_claim_says_where_it_stands() -> None:
     }
 
 
+def test_bounds_that_no_paper_prints_are_ours() -> None:
+    """The papers print bounds of errors only: "fails, above 20%", "above 60%"."""
+    theirs = {each.id for each in published() if each.bounded and not each.ours}
+    assert theirs == {each.id for each in published() if each.bounded and each.quantity == "error"}
+    assert all(each.above in (20, 60) for each in published() if each.id in theirs)
+
+
 def test_the_rows_of_the_papers_tables_are_there() -> None:
     tables = Counter(
         (each.source, each.place, each.quantity) for each in published() if each.number or each.bounded

@@ -126,6 +126,15 @@ def test_the_experiments_that_come_along_are_whole_at_every_scale() -> None:
             assert each.members(scale)
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_networks_without_norms_have_a_recipe_of_their_own(scale: str) -> None:
+    """With the rate of batch norm they learn nothing, and every claim of batch norm would hold."""
+    made = named("norm")
+    for member in made.members(scale):
+        assert ({"learning_rate", "clip"} <= member.changes.keys()) is (member.spec.norm == "none")
+    assert ("plain, without" in [member.label for member in made.members(scale)]) is (scale != "quick")
+
+
 def test_every_measurement_can_be_made() -> None:
     assert {*MEASUREMENTS, ERROR} == HOW.keys()
 

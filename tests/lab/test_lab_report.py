@@ -132,6 +132,28 @@ def test_the_answer_counts_the_verdicts(lab: Path, pages: dict[str, str]) -> Non
     assert pages["tables"].count(">to the digits printed<") == counted
 
 
+def test_what_is_counted_has_a_digit_more_than_is_printed(pages: dict[str, str]) -> None:
+    """0.1866 holds as the paper cuts it off to 0.18; as 0.19 it would not look like that."""
+    row = re.search(r"<tr><td>ResNet-34 has 18% of VGG-19.*?</tr>", pages["tables"], re.DOTALL)
+    assert row and ">0.18<" in row[0] and "0.187" in row[0] and "0.19<" not in row[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (3.0, "3"),
+        (-3.0, "-3"),
+        (1202, "1,202"),
+        (8.754, "8.75"),
+        (0.0123, "0.012"),
+        (-0.5, "-0.50"),
+    ],
+)
+def test_numbers_have_the_digits_that_are_worth_reading(value: float, text: str) -> None:
+    assert number(value) == text
+
+
 def test_numbers_of_another_scale_stand_beside(pages: dict[str, str]) -> None:
     row = re.search(r"<tr><td>ResNet-20 has an error of 8.75%.*?</tr>", pages["degradation"], re.DOTALL)
     assert row and "beside" in row[0] and "another scale: not to be compared" in row[0] and "8.75%" in row[0]
@@ -160,6 +182,14 @@ def test_nothing_finished_is_a_page_too(tmp_path: Path) -> None:
     text = write_page(record(tmp_path, "mine")).read_text()
     assert "Nothing can be judged so far." in text and "0 of 6 trainings so far" in text
     assert "<svg" not in text
+
+
+def test_a_page_says_of_which_pictures_its_counts_are(pages: dict[str, str]) -> None:
+    assert (
+        "pictures of 32x32 in colour and ten classes" in pages["lesions"]
+        and ">58,328,320<" in pages["lesions"]
+    )
+    assert "published size" in pages["tables"] and "32x32" not in pages["tables"]
 
 
 def test_the_index_leads_to_every_page(lab: Path, pages: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """What is measured of a trial that was really trained, on digits that lie class by class."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from residua.errors import UserError
 from residua.lab import taking
 from residua.lab.bypicture import packed, unpacked
 from residua.lab.carrying import carry_out, is_done
+from residua.lab.inside.averages import Averages
 from residua.lab.inside.gradients import gradients
 from residua.lab.inside.lesions import LeftOut, Lesions
 from residua.lab.inside.subject import subject
@@ -31,6 +32,7 @@ from residua.lab.pictures import look_at
 from residua.lab.trained import Trained
 from residua.lab.trials import Trial, trials
 from residua.text import finite
+from residua.training.pictures.loaders import Loaders
 
 LIMIT, BATCH = 120, 16
 PLAIN = {"network": "cifar_plain14", "widths": [4, 8, 16], "stem_width": 4}
@@ -152,6 +154,40 @@ def test_statistics_of_the_same_weights(done: tuple[Trial, Trained]) -> None:
     assert summary["running"] == pytest.approx(error)
     assert summary["batch_more"] == pytest.approx(summary["batch"] - summary["exact"])
     assert summary["momentum_more"] == pytest.approx(summary["momentum_0.1"] - summary["momentum_0.01"])
+
+
+def test_averages_are_over_the_batches_of_the_last_pass(done: tuple[Trial, Trained]) -> None:
+    _, trained = done
+    settings = trained.settings
+    expected = [batch.inputs() for batch in Loaders(trained.data, settings).batches(settings.epochs - 1, 0)]
+    found = [inputs for inputs, _ in trained.augmented(1000)]
+    assert len(found) == len(expected) == LIMIT // BATCH
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(
+        (inputs for inputs, _ in trained.augmented(3 * BATCH + 1)), expected[-3:], strict=True
+    ))  # fmt: skip
+    assert len(list(trained.augmented(1))) == 1
+    plainly = next(trained.batches(trained.seen(LIMIT), LIMIT))[0].flatten(1)
+    as_it_is = (expected[0].flatten(1)[:, None] == plainly).all(2).any(1)
+    assert as_it_is.float().mean() < 0.5
+
+
+def test_all_averages_are_of_the_same_pictures(
+    done: tuple[Trial, Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that training had in its last pass, augmented: only the averaging differs."""
+    _, trained = done
+    shown: list[Tensor] = []
+
+    class Seen(Averages):
+        def __init__(self, network: Any, batches: Iterable[Tensor]) -> None:
+            shown.extend(batches)
+            super().__init__(network, shown)
+
+    monkeypatch.setattr(taking, "Averages", Seen)
+    taking.statistics(trained)
+    expected = [inputs for inputs, _ in trained.augmented(taking.SEEN)]
+    assert all(torch.equal(one, other) for one, other in zip(shown, expected, strict=True))
 
 
 def test_an_untrained_network_gets_averages_of_mixed_pictures(done: tuple[Trial, Trained]) -> None:

@@ -54,6 +54,15 @@ def test_what_no_experiment_trains_is_said(tmp_path: Path) -> None:
     assert found["resnet-32"].why == "resnet-32 is not trained at this scale"
 
 
+@pytest.mark.parametrize("scale", ["quick", "small", "paper"])
+def test_what_is_said_of_deep_networks_is_judged_by_those_only(tmp_path: Path, scale: str) -> None:
+    found = by_id(write_lab(tmp_path, "depth", scale))
+    for name in ("depth-deep", "depth-preactivated-deeper"):
+        assert (found[name].word == "not judged") is (scale != "paper")
+        if scale != "paper":
+            assert found[name].why == "preactivated-1001 is not trained at this scale"
+
+
 def test_an_order_of_networks_of_one_cost_says_what_they_cost(tmp_path: Path) -> None:
     found = by_id(write_lab(tmp_path, "bottleneck"))
     assert (
@@ -65,6 +74,16 @@ def test_an_order_of_networks_of_one_cost_says_what_they_cost(tmp_path: Path) ->
     verdict = by_id(write_lab(tmp_path, made))["bottleneck-below-basic"]
     assert verdict.word == "not judged"
     assert verdict.why.startswith("stride on the 1x1 has 1.38 times the multiply-adds of basic")
+
+
+def test_networks_are_counted_as_they_are_trained(tmp_path: Path) -> None:
+    """A VGG of the zoo is one of 224 pixels and 1,000 classes, unless pictures decide."""
+    vgg = write_lab(tmp_path, "lesions").counted["vgg"]
+    assert (vgg["multiply_adds"], vgg["parameters"]) == (58_328_320, 1_293_546)
+    assert write_lab(tmp_path, "tables").counted["vgg-16"]["multiply_adds"] == 15_470_264_320
+    deep = {"network": "vgg16_bn", "convolutions": [1] * 6, "widths": [8] * 6, "hidden": 8}
+    large = experiment(networks={"a": deep}, claims=[])
+    assert write_lab(tmp_path, large).counted["a"]["depth"] == 9
 
 
 def test_all_other_networks_tell_of_chance(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def run(
             code = getattr(error, "exit_code", 128 + signal.SIGINT)
             raise StoppedError("stopped and saved: the same command goes on.", code) from None
     _print(out, [each.as_json() for each in results], json)
-    if not all(each.complete for each in results):
+    if not all(each.complete and not each.troubles for each in results):
         raise typer.Exit(1)
 
 

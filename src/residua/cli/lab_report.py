@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,8 @@ def report(
 
     name = which and name_of(which)
     if into:
-        written = [write_summary(record, into) for record in wanted(out, name, scale)]
+        say = partial(typer.echo, err=True)
+        written = [write_summary(record, into, say) for record in wanted(out, name, scale)]
     else:
         written = write_pages(out, name, scale)
     if json:

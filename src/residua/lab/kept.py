@@ -6,72 +6,166 @@ import contextlib
 import gzip
 import json
 import re
+import shutil
+import tempfile
+import time
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from residua.errors import UserError
 from residua.files import BusyError, claimed, replacing
 from residua.judging.runfiles import CONFIG, METRICS, SUMMARY, read_metrics
 from residua.lab import TRIALS
-from residua.lab.carrying import TRIAL
+from residua.lab.carrying import TRIAL, again, is_done, is_trained, put
 from residua.lab.makers import MADE
-from residua.lab.measurements import FOLDER
+from residua.lab.measurements import FOLDER, HOW, read_measured
 from residua.lab.notes import NOTES, notes_of
 from residua.lab.trials import Trial
 
 NAMES = re.compile(rf"(trial|made|summary)\.json|metrics\.jsonl|{FOLDER}/\w+\.jsonl?")
 DRAWN = ("epoch", "step", "train_loss", "val_loss", "val_top1")  # of the metrics, after each pass
 LARGEST = 16_000_000  # bytes, of a file that may have come from anywhere
+PATIENCE = 100  # times that a file which another sweep writes is tried again, ten in a second
 Files = dict[str, str]  # texts by what they are called in a trial's folder
 
 
-def keep(run: Path, folder: Path) -> None:
-    """Keep what pages and verdicts need of a finished trial."""
+def check_folder(folder: Path) -> None:
+    """Fail where nothing can be kept, before anything is trained."""
+    try:
+        (folder / TRIALS).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder / TRIALS):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"nothing can be kept in {folder}: {reason}. Name a folder for it.") from None
+
+
+def keep(run: Path, folder: Path) -> str | None:
+    """Keep what pages and verdicts need of a finished trial, and return what is to be said of that.
+
+    What is kept of a trial is of one training: what is there already stays, and is replaced, as a whole, only
+    by one of which more was measured.
+    """
+    if not (run / TRIAL).exists():
+        raise UserError(f"{run} has no {TRIAL}, which says what it is: run its experiment once more.")
     path = _path(folder, run.name)
-    before = _read(path) if path.exists() else {}
-    files = before | _files(run)
-    if files == before:
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(gzip.compress(json.dumps(files).encode(), mtime=0))
+    with _held(path):
+        files = _files(run)
+        try:
+            before = _read(path, files[TRIAL]) if path.exists() else {}
+        except UserError as error:
+            _write(path, files)
+            return f"{error} It is replaced."
+        known, found = _measured(before), _measured(files)
+        if not before or _alike(before, files):
+            if found - known:
+                _write(path, before | files)
+            return None
+        if found - known and not known - found:
+            _write(path, files)
+            return f"{path} was of another training, of which less was measured: it is replaced by {run}."
+        return f"{path} is of another training than {run}, and stays: remove it to keep this one."
 
 
-def take(trial: Trial, run: Path, folder: Path) -> None:
-    """Bring back what was kept of a trial, unless it has been begun here."""
+def take(trial: Trial, run: Path, folder: Path, measurements: Sequence[str] = ()) -> None:
+    """Bring back what was kept of a trial.
+
+    A training that was begun here makes way if all these measurements are kept; it is gone on with when more
+    is wanted.
+    """
     path = _path(folder, trial.name)
     if not path.exists():
         return
-    files = _read(path)
-    if json.loads(files[TRIAL]) != json.loads(json.dumps(trial.as_json())):
-        raise UserError(f"{path} is not of the trial that its name says: remove it, and that is run again.")
-    (run / FOLDER).mkdir(parents=True, exist_ok=True)
+    files = _read(path, json.dumps(trial.as_json()))
+    run.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(BusyError), claimed(run):
-        if (run / CONFIG).exists():
+        if is_trained(run) or is_done(run, trial, measurements):
             return
-        for name, text in files.items():
-            with replacing(run / name) as temporary:
-                temporary.write_text(text, encoding="utf-8", newline="")
+        begun = (run / CONFIG).exists()
+        fresh = _unpacked(files, run)
+        if begun and not is_done(fresh, trial, measurements):
+            shutil.rmtree(fresh)
+            return
+        if begun and not again(run).exists():
+            run.rename(again(run))
+        put(fresh, run)
+
+
+def restore(run: Path, folder: Path) -> bool:
+    """Bring back what was kept of a trial whose folder is gone; whether anything was."""
+    path = _path(folder, run.name)
+    if not path.exists():
+        return False
+    run.parent.mkdir(parents=True, exist_ok=True)
+    with claimed(run):
+        put(_unpacked(_read(path), run), run)
+    return True
 
 
 def _path(folder: Path, trial: str) -> Path:
     return folder / TRIALS / f"{trial}.json.gz"
 
 
-def _read(path: Path) -> Files:
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Let nobody else write a file; who is writing it now is soon done."""
+    for left in reversed(range(PATIENCE)):
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(claimed(path))
+            except BusyError:
+                if not left:
+                    raise
+                time.sleep(0.1)
+                continue
+            yield
+            return
+
+
+def _unpacked(files: Files, run: Path) -> Path:
+    """Write the files of a trial into a folder beside its own."""
+    fresh = run.with_name(f".{run.name}.taken")
+    shutil.rmtree(fresh, ignore_errors=True)
+    (fresh / FOLDER).mkdir(parents=True)
+    for name, text in files.items():
+        (fresh / name).write_text(text, encoding="utf-8", newline="")
+    return fresh
+
+
+def _read(path: Path, trial: str | None = None) -> Files:
+    """Read what is kept, whoever wrote it, and demand that it is of this trial."""
     try:
         with gzip.open(path) as packed:
             text = packed.read(LARGEST + 1)
         if len(text) > LARGEST:
             raise ValueError(f"it holds more than {LARGEST:,} bytes")
         files = json.loads(text)
-        strange = [name for name in files if not NAMES.fullmatch(name)]
-        json.loads(files[TRIAL])
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise UserError(f"{path} cannot be read: {error}. Remove it, and the trial is run again.") from None
-    if strange:
-        raise UserError(f"{path} holds {strange[0]!r}, which is no file of a trial: remove it.")
-    return dict(files)
+        if not isinstance(files, dict) or TRIAL not in files:
+            raise ValueError("it is not of a trial")
+        for name, each in files.items():
+            _check(name, each)
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
+    if trial and json.loads(files[TRIAL]) != json.loads(trial):
+        raise UserError(f"{path} is not of the trial that its name says.")
+    return files
+
+
+def _check(name: str, text: object) -> None:
+    """Fail for what is no file of a trial: each holds objects of JSON, one, or one in a line."""
+    if not NAMES.fullmatch(name) or not isinstance(text, str):
+        raise ValueError(f"it holds {name!r}, which is no file of a trial")
+    text.encode()
+    lines = text.splitlines() if name.endswith("l") else [text]
+    if not all(isinstance(json.loads(line), dict) for line in lines if line or name.endswith("n")):
+        raise ValueError(f"its {name} is no object of JSON")
+
+
+def _write(path: Path, files: Files) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(gzip.compress(json.dumps(files).encode(), mtime=0))
 
 
 def _files(run: Path) -> Files:
@@ -79,11 +173,9 @@ def _files(run: Path) -> Files:
     lines = [{name: line.get(name) for name in DRAWN} for line in read_metrics(run)]
     passes = [json.dumps(line) + "\n" for line in lines if line["val_top1"] is not None]
     there = [name for name in (TRIAL, MADE, SUMMARY) if (run / name).exists()]
-    files = {name: (run / name).read_text(encoding="utf-8") for name in there}
-    files[METRICS] = "".join(passes)
-    files[f"{FOLDER}/{NOTES}"] = _thinned(run)
-    measured = sorted((run / FOLDER).glob("*.json"))
-    return files | {f"{FOLDER}/{path.name}": path.read_text(encoding="utf-8") for path in measured}
+    there += [f"{FOLDER}/{name}.json" for name in HOW if read_measured(run, name)]
+    gathered = {METRICS: "".join(passes), f"{FOLDER}/{NOTES}": _thinned(run)}
+    return gathered | {name: (run / name).read_text(encoding="utf-8") for name in there}
 
 
 def _thinned(run: Path) -> str:
@@ -92,3 +184,15 @@ def _thinned(run: Path) -> str:
         {"epoch": each["epoch"], "norms": [each["norms"][0], each["norms"][-1]]} for each in notes_of(run)
     ]
     return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def _measured(files: Files) -> set[str]:
+    """Return what was measured as it is measured now."""
+    texts = {name: files.get(f"{FOLDER}/{name}.json", "{}") for name in HOW}
+    return {name for name, text in texts.items() if json.loads(text).get("version") == HOW[name].version}
+
+
+def _alike(before: Files, files: Files) -> bool:
+    """Whether these are of one training: on another machine it ends with other last bits."""
+    both = [f"{FOLDER}/{name}.json" for name in _measured(before) & _measured(files)]
+    return all(before.get(name) == files.get(name) for name in (METRICS, f"{FOLDER}/{NOTES}", *both))

@@ -33,7 +33,7 @@ HOW: Mapping[str, Measurement] = {
     "gradients": Measurement(taking.gradient, 1),
     "lesions": Measurement(taking.lesions, 1),
     "paths": Measurement(taking.path, 1),
-    "statistics": Measurement(taking.statistics, 1),
+    "statistics": Measurement(taking.statistics, 2),
 }
 
 
@@ -59,12 +59,24 @@ def read_measured(run: Path, name: str) -> Found | None:
     """Return what was measured of a run; None if that has not been done, or in another way, or is damaged."""
     path = run / FOLDER / f"{name}.json"
     try:
-        found: Found = json.loads(path.read_text(encoding="utf-8"))
-        return found if found["version"] == HOW[name].version else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
+    return found if _is_found(found) and found["version"] == HOW[name].version else None
+
+
+def _is_found(found: Any) -> bool:
+    """Whether a file has the parts of a measurement."""
+    if not isinstance(found, dict) or not found.keys() >= {"version", "summary", "detail"}:
+        return False
+    summary = found["summary"]
+    return (
+        isinstance(summary, dict)
+        and isinstance(found.get("by_picture", {}), dict)
+        and all(value is None or isinstance(value, (int, float)) for value in summary.values())
+    )
 
 
 def by_picture(found: Found | None, quantity: str) -> Each | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from residua.data.augmentation.description import SMALL
 from residua.data.checking.checked import Checked, check, usable
 from residua.data.checking.examining import BITS
 from residua.data.dataset import Data
@@ -22,6 +23,7 @@ from residua.judging.runfiles import SPLIT
 from residua.training.keeping.checkpoint import read
 from residua.training.keeping.run import STATE
 from residua.training.pictures.originals import NAME
+from residua.training.settling.choosing import usual_size
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Pictures:
     each: NDArray[np.uint64]  # (count, 2), digests of their pixels
     digest: str
     cifar: int | None = None  # how many classes, of pictures such as CIFAR's
+    photos: bool | None = None  # whether they are larger than small pictures, as recipes tell them apart
 
     def parted(self, run: Path) -> Data:
         """Return them in the parts that a run has put them in; that it trains on others is an error."""
@@ -58,6 +61,7 @@ def look_at(where: str) -> Pictures:
         each,
         digest.hexdigest(),
         _cifar(len(data.classes), checked.records[checked.good]),
+        _photos(checked.records[checked.good]),
     )
 
 
@@ -66,6 +70,11 @@ def _cifar(classes: int, records: NDArray[np.void]) -> int | None:
     sized = (records["width"] == 32).all() and (records["height"] == 32).all()
     gray = (records["traits"] & BITS["grayscale"] > 0).mean()
     return classes if len(records) >= 45_000 and sized and gray < 0.5 else None
+
+
+def _photos(records: NDArray[np.void]) -> bool:
+    """Whether a training sees them as photos: by the middle of the shorter sides."""
+    return usual_size(int(min(np.median(records[side]) for side in ("width", "height")))) > SMALL
 
 
 def changed(where: str) -> UserError:

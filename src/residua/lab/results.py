@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from residua.errors import UserError
 from residua.files import replacing
-from residua.judging.runfiles import SUMMARY, read_metrics
+from residua.judging.runfiles import METRICS, SUMMARY, read_metrics
 from residua.lab.bypicture import Each
 from residua.lab.carrying import failure, is_done
 from residua.lab.chance import Sample, Spread
@@ -62,6 +63,7 @@ class Results:
     lab: Path
     members: Sequence[Member]
     rows: Sequence[Row]
+    troubles: Sequence[str] = ()  # why something beside the results could not be written: pages, what is kept
 
     @property
     def folder(self) -> Path:
@@ -76,7 +78,7 @@ class Results:
     @cached_property
     def counted(self) -> dict[str, dict[str, float]]:
         """Return what needs no training of each label: parameters, multiply-adds, depth."""
-        return {member.label: counts(member.spec) for member in self.members}
+        return {member.label: counts(member.spec, self.experiment.trained) for member in self.members}
 
     def quantities(self) -> list[str]:
         """Return the names of all that was measured, in order."""
@@ -117,7 +119,7 @@ class Results:
     def passes(self, row: Row) -> list[dict[str, Any]]:
         """Return the metrics after each pass, for curves."""
         run = self.lab / "trials" / row.trial
-        lines = read_metrics(run) if run.exists() else []
+        lines = read_metrics(run) if (run / METRICS).exists() else []
         return [line for line in lines if line["val_loss"] is not None]
 
     def gradients_through_training(self, row: Row) -> list[dict[str, Any]]:
@@ -258,9 +260,12 @@ def gather(
 
 
 @cache
-def counts(spec: AnySpec) -> dict[str, float]:
-    """Return what is known of a network without training it."""
+def counts(spec: AnySpec, trained: bool = False) -> dict[str, float]:
+    """Return what is known of a network as published; one that is trained is counted for CIFAR's pictures."""
     planned = plan(spec)
+    if trained:
+        with contextlib.suppress(UserError):  # they are too small for it
+            planned = plan(spec.edit(input_size=32, in_channels=3, num_classes=10))
     unit = planned.stages[0].blocks[-1][1]
     weights = sum(layer.parameters for _, layer in unit.main if layer.kind == "convolution")
     return {
@@ -299,18 +304,23 @@ def _row(member: Member, trial: Trial, lab: Path, measurements: Sequence[str]) -
         trial.digest,
         "finished" if done else "failed" if reason else "missing",
         reason,
-        int(summary.get("epochs", 0)),
-        int(summary.get("skipped", 0)),
+        _number(summary, "epochs"),
+        _number(summary, "skipped"),
         _values(run, trial, measurements),
     )
 
 
 def _summary(run: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
+        found = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
+
+
+def _number(summary: Mapping[str, Any], name: str) -> int:
+    found = summary.get(name)
+    return found if isinstance(found, int) else 0
 
 
 def _values(run: Path, trial: Trial, measurements: Sequence[str]) -> dict[str, float]:

@@ -14,7 +14,9 @@ from residua.data.ahead import processors
 from residua.errors import UserError
 from residua.lab import LAB
 from residua.lab.catalogue import experiment as named
+from residua.lab.catalogue import experiments
 from residua.lab.experiment import Experiment
+from residua.lab.kept import check_folder
 from residua.lab.pictures import look_at
 from residua.lab.results import Results
 from residua.lab.sweep import Onlooker, Planned, Sweep
@@ -61,33 +63,52 @@ def run_experiments(
     After every trial the results of the experiments that it is part of are written below `out`: a sweep that
     is stopped leaves a valid part, and the next one goes on from there. A trial that fails does not stop the
     others; `Results.rows` says why it did. What is small of each finished trial goes into the folder `kept`,
-    and what is there from another machine is not run again. Without `report` no pages are written.
+    and what is there from another machine is not run again; as it holds no weights, all that any experiment
+    measures of a trial is measured then. `Results.troubles` says what could not be kept, or which page not be
+    written. Without `report` no pages are written.
     """
     at_least("seeds", seeds, 1)
     at_least("jobs", jobs, 1)
     lab, chosen, onlooker = Path(out), [named(each) for each in which], onlooker or Onlooker()
+    keeping = Path(kept) if kept else None
+    if keeping:
+        check_folder(keeping)
     where, kind = _data(chosen, scale, data), torch.device(device_named(device)).type
     look_at.cache_clear()  # they may have changed since
     pictures = look_at(where) if where else None
+    how: dict[str, Any] = {"device": kind, "compiled": compiled}
     planned: Planned = [
         (
             each,
-            trials(each, scale, pictures.digest, seeds, device=kind, compiled=compiled) if pictures else [],
+            trials(each, scale, pictures.digest, seeds, **how, photos=pictures.photos) if pictures else [],
         )
         for each in chosen
     ]
-    keeping = Path(kept) if kept else None
-    written = Written(planned, scale, lab, where, pictures, keeping, report, command or sys.argv)
-    for sentence in written.replacing():
-        onlooker.say(sentence)
-    written.take()
+    command, say = command or sys.argv, onlooker.say
+    written = Written(planned, scale, lab, where, pictures, keeping, report, command, say)
+    for sentence in (*written.replacing(), *written.take()):
+        say(sentence)
     settings: dict[str, Any] = {"jobs": jobs or _usual_jobs(kind), "device": device, "onlooker": onlooker}
+    if keeping:
+        settings["more"] = _measured_anywhere(planned, scale)
     sweep = Sweep(planned, lab, where or "", **settings, ended=written.trial)
     try:
         sweep.go()
     finally:
         results = written.finish()
     return results
+
+
+def _measured_anywhere(planned: Planned, scale: str) -> dict[str, list[str]]:
+    """Return by digest what the experiments that come with Residua measure of these trials."""
+    found: dict[str, list[str]] = {}
+    some = [trial for _, own in planned for _, trial in own]
+    for each in experiments() if some else ():
+        computed = {name: getattr(some[0], name) for name in ("device", "compiled", "photos")}
+        seeds = 1 + max(trial.seed for trial in some)
+        for _, trial in trials(each, scale, some[0].pictures, seeds, **computed):
+            found.setdefault(trial.digest, []).extend(each.measurements)
+    return found
 
 
 def _usual_jobs(kind: str) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from residua.errors import UserError
 from residua.files import BusyError
-from residua.lab.carrying import carry_out, is_done, note_failure
+from residua.lab.carrying import carry_out, is_done, is_trained, note_failure
 from residua.lab.course import Course
 from residua.lab.experiment import Experiment, Member
 from residua.lab.trials import Trial
@@ -50,11 +50,13 @@ class Sweep:
         device: str = "auto",
         onlooker: Onlooker | None = None,
         ended: Callable[[Trial], None] | None = None,
+        more: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        """Find what is missing; `more` is to be measured too, by digest, of trials whose weights are here."""
         self.jobs, self.onlooker = max(1, jobs), onlooker or Onlooker()
         self._heard = ended or (lambda _trial: None)
-        tasks = list(_tasks(planned, lab, data, device))
-        missing = [task for task in tasks if not is_done(task.run, task.trial, task.measurements)]
+        tasks, more = list(_tasks(planned, lab, data, device)), more or {}
+        missing = [left for task in tasks if (left := _missing(task, more.get(task.trial.digest, ())))]
         self.finished = len(tasks) - len(missing)
         self._waiting = deque(missing)
         self.course = Course([task.trial for task in missing], self.jobs)
@@ -155,6 +157,13 @@ def _tasks(planned: Planned, lab: Path, data: str, device: str) -> Iterable[Task
                 task, measurements=_joined(task.measurements, experiment.measurements)
             )
     return found.values()
+
+
+def _missing(task: Task, more: Sequence[str]) -> Task | None:
+    """Return what is to be done of a trial, and with it `more`, for which alone nothing is trained again."""
+    whole = replace(task, measurements=_joined(task.measurements, more))
+    wanted = whole if is_trained(task.run) else task
+    return None if is_done(task.run, task.trial, wanted.measurements) else whole
 
 
 def _joined(some: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from residua.lab.inside.responses import responses
 from residua.lab.trained import Inputs, Trained, mixed
 from residua.nets.network import Network, Vgg
 
-SEEN = 10_000  # training pictures that are judged, at most
+SEEN = 10_000  # training pictures that are judged or averaged over, at most
 LESIONED = 2000  # pictures by which lesions are judged
 RANDOM_DRAWS = 5
 NUMBERS = 3  # of units removed that are needed to speak of a rise
@@ -141,9 +141,12 @@ def path(trained: Trained) -> Found:
 
 
 def statistics(trained: Trained) -> Found:
-    """Compare averages as training left them with others of the same weights, and with each batch's own."""
+    """Compare averages as training left them with others of the same weights, and with each batch's own.
+
+    All averages are over the batches of training, augmented, so that they differ in the averaging alone.
+    """
     network, places = trained.network, trained.held_out()
-    averages = Averages(network, (inputs for inputs, _ in trained.mixed(trained.seen(SEEN))))
+    averages = Averages(network, (inputs for inputs, _ in trained.augmented(SEEN)))
     kinds = {"exact": averages.exact()} | {f"momentum_{each}": averages.running(each) for each in MOMENTA}
     wrong = {"running": _wrong(network, trained.batches(places)), "batch": _wrong_in_batches(trained)}
     for kind, values in kinds.items():

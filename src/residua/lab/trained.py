@@ -79,6 +79,16 @@ class Trained:
         whole = len(places) // batch * batch
         return self.batches(mixed(places)[:whole], batch)
 
+    def augmented(self, most: int) -> Inputs:
+        """Yield inputs and labels of the last batches of its last pass, of so many pictures at most.
+
+        They are augmented as in training, but for what mixes pictures with each other.
+        """
+        settings = replace(self.settings, device="cpu")  # as in `batches_of`
+        first = settings.epoch_steps - max(1, most // settings.recipe.batch)
+        for each in Loaders(self.data, settings).batches(settings.epochs - 1, max(0, first)):
+            yield each.inputs().to(self.settings.device), each.labels.to(self.settings.device)
+
     def some(self) -> tuple[Tensor, Tensor]:
         """Return inputs and labels of a few held-out pictures."""
         return some_of(self.data, self.settings)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
+from residua.data.augmentation import description as augmentations
 from residua.lab import TRIALS
 from residua.lab.experiment import DATA_DECIDES, Experiment, Member
 from residua.lab.scales import Scale
+from residua.nets import spec as networks
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec, Spec, VggSpec
-from residua.training.recipes import RECIPES
+from residua.training import recipes
+from residua.training.recipes import Recipe, recipe
 
-VERSION = 2  # of everything that decides results and is not said here; another one makes all trials anew
+# Of everything that decides results and is not said here: defaults of descriptions too. Another one makes
+# all trials anew.
+VERSION = 3
+OWN = ("seed", "pictures", "device", "compiled", "photos")
 SPLIT_SEED = 0  # all trials of a data set learn from the same pictures, and are judged by the same
 
 
@@ -31,6 +38,7 @@ class Trial:
     pictures: str  # digest of the data
     device: str = "cpu"  # or cuda: sums have other last bits there
     compiled: bool = False
+    photos: bool | None = None  # what the pictures are: a recipe has a form for photos; None: not known
 
     @cached_property
     def digest(self) -> str:
@@ -73,7 +81,7 @@ class Trial:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, from which `read` makes it again."""
         asked = self.asked()
-        own = {name: getattr(self, name) for name in ("seed", "pictures", "device", "compiled")}
+        own = {name: getattr(self, name) for name in OWN}
         return {"spec": asked["spec"], "settings": dict(self.settings), **own}
 
     @classmethod
@@ -84,22 +92,56 @@ class Trial:
         return cls(**{**values, "spec": kind(**described)})
 
     def as_json(self) -> dict[str, Any]:
-        """Return all that decides the result, as plain data."""
-        asked = self.asked()
-        network = {
-            name: value for name, value in asked["spec"].items() if name not in ("name", *DATA_DECIDES)
-        }
-        recipe = RECIPES[self.settings.get("recipe") or "fast"]
-        del asked["report"]
+        """Return all that decides the result, as plain data; fields that are as usual are left out.
+
+        A new field that is usual where nobody sets it gives no trial another digest.
+        """
+        asked, forms = self.asked(), self._forms()
+        conditional = networks.CONDITIONAL if isinstance(self.spec, Spec) else {}
+        network = unusual(self.spec, conditional, ("name", *DATA_DECIDES))
+        without = ("name", "report") if self._scored(forms) else ("name", "report", "metric")
+        for name in without:
+            asked.pop(name, None)
         return {
             **asked,
-            "spec": network,
-            "recipe": [asdict(recipe.small), asdict(recipe.photo)],
+            "spec": {"family": asked["spec"]["family"], **network},
+            "recipe": [_deciding(form, without) for form in forms],
             "chosen": self.settings.get("recipe") is None,  # then it is long enough for the pictures
             "pictures": self.pictures,
             "device": self.device,
             "version": VERSION,
         }
+
+    def _forms(self) -> list[Recipe]:
+        """Return the recipe in its form for these pictures; in both where it is not known what they are."""
+        sizes = {False: augmentations.SMALL, True: augmentations.SMALL + 1}
+        name, depth = self.settings.get("recipe") or "fast", plan(self.spec).depth
+        return [
+            recipe(name, size=size, depth=depth)
+            for photos, size in sizes.items()
+            if self.photos in (None, photos)
+        ]
+
+    def _scored(self, forms: Collection[Recipe]) -> bool:
+        """Whether scores may decide how it goes on; else the metric only says which pass was the best."""
+        ways: list[Any] = [*forms, SimpleNamespace(**{"patience": None, "schedule": None, **self.settings})]
+        return any(way.patience or way.schedule == "plateau" for way in ways)
+
+
+def _deciding(form: Recipe, without: Collection[str]) -> dict[str, Any]:
+    augmentation = unusual(form.augmentation, augmentations.CONDITIONAL)
+    return {**unusual(form, recipes.CONDITIONAL, without), "augmentation": augmentation}
+
+
+def unusual(described: Any, conditional: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
+    """Return the fields of a description that are neither at their default nor, beside others, as usual."""
+    found = {}
+    for f in fields(described):
+        default = f.default if f.default_factory is MISSING else f.default_factory()
+        usual = (default, conditional[f.name].usual) if f.name in conditional else (default,)
+        if f.name not in without and getattr(described, f.name) not in usual:
+            found[f.name] = getattr(described, f.name)
+    return found
 
 
 def trials(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from residua.errors import UserError
-from residua.lab.carrying import is_done
+from residua.lab.carrying import in_short, is_done
 from residua.lab.experiment import Experiment, Member
 from residua.lab.kept import keep, take
 from residua.lab.makers import MADE, maker
@@ -34,6 +35,9 @@ class Written:
     kept: Path | None  # where finished trials are kept
     report: bool
     command: Sequence[str]
+    say: Callable[[str], None]
+    _told: set[str] = field(default_factory=set)
+    _troubles: dict[str, None] = field(default_factory=dict)  # sentences, each once
     _new: set[str] = field(default_factory=set)  # experiments whose results are not those of before
 
     def replacing(self) -> Iterator[str]:
@@ -51,37 +55,61 @@ class Written:
                     "data, seeds or settings): its results replace them, and the trainings stay."
                 )
 
-    def take(self) -> None:
-        """Bring back the trials that were kept and are not here."""
+    def take(self) -> Iterator[str]:
+        """Bring back the trials that were kept and are not here, and say which could not be."""
         for each, own in self.planned:
             for _, trial in own:
                 if self.kept and not is_done(trial.folder(self.lab), trial, each.measurements):
-                    take(trial, trial.folder(self.lab), self.kept)
+                    try:
+                        take(trial, trial.folder(self.lab), self.kept, each.measurements)
+                    except UserError as error:
+                        yield f"{error} The trial is run here."
 
     def trial(self, trial: Trial) -> None:
-        """Write the results that a trial is part of, as it is over."""
+        """Write the results that a trial is part of, as it is over; no error of that ends a sweep."""
         for each, own in self.planned:
             if any(trial.digest == other.digest for _, other in own):
                 self._new.add(each.name)
+                with self._apart(f"the results of {each.name}"):
+                    self._write(each, own)
                 self._keep(each, trial)
-                self._write(each, own)
                 if self.report:
                     self._pages.changed(each.name)
 
     def finish(self) -> list[Results]:
-        """Write everything once more, and return the results."""
+        """Write everything once more, the results first, and return them."""
+        found = [self._write(each, own) for each, own in self.planned]
+        self._troubles.clear()
         for each, own in self.planned:
             for _, trial in own:
                 self._keep(each, trial)
-        found = [self._write(each, own) for each, own in self.planned]
         if self.report:
             self._pages.finish()
-        return found
+        return [replace(each, troubles=tuple(self._troubles)) for each in found]
 
     def _keep(self, each: Experiment, trial: Trial) -> None:
         run = trial.folder(self.lab)
-        if self.kept and is_done(run, trial, each.measurements):
-            keep(run, self.kept)
+        with self._apart(f"what is kept of {trial.name}"):
+            if self.kept and is_done(run, trial, each.measurements):
+                self._tell(keep(run, self.kept))
+
+    @contextlib.contextmanager
+    def _apart(self, what: str) -> Iterator[None]:
+        """Say what goes wrong with what is beside the results, which ends no sweep."""
+        try:
+            yield
+        except Exception as error:  # whatever it is, hours of training are there
+            said = f"{what} cannot be written: {in_short(error)}."
+            if isinstance(error, UserError):
+                said = str(error)
+            self._troubles[said] = None
+            self._tell(said)
+
+    def _tell(self, sentence: str | None) -> None:
+        """Say something once."""
+        if sentence and sentence not in self._told:
+            self._told.add(sentence)
+            self.say(sentence)
 
     def _write(self, each: Experiment, own: Sequence[tuple[Member, Trial]]) -> Results:
         cifar = self.pictures.cifar if self.pictures else None
@@ -97,4 +125,4 @@ class Written:
 
     @cached_property
     def _pages(self) -> Pages:
-        return Pages(self.lab, [each.name for each, _ in self.planned], self.scale)
+        return Pages(self.lab, [each.name for each, _ in self.planned], self.scale, self._apart)

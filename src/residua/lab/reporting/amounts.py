@@ -12,12 +12,12 @@ WORDS = {
 PERCENT = ("error", "train_error")
 
 
-def number(value: float) -> str:
+def number(value: float, decimals: int = 2) -> str:
     """Write a number with as many digits as are worth reading."""
-    if value == int(value) and abs(value) >= 1000:
+    if value == int(value):
         return f"{int(value):,}"
-    if value == 0 or abs(value) >= 0.1:
-        return f"{value:,.2f}".replace(".00", "") if value == int(value) else f"{value:,.2f}"
+    if abs(value) >= 0.1:
+        return f"{value:,.{decimals}f}"
     return f"{value:.2g}"
 
 

@@ -226,7 +226,7 @@ def statistics(record: Record) -> Drawing | None:
         "statistics",
         "Which statistics the norms use",
         "Error on held-out pictures of the same trained networks with running averages, with each batch's "
-        "own statistics, and with exact averages over training pictures; a mark for each seed.",
+        "own statistics, and with exact averages over batches of training; a mark for each seed.",
         "Errors by kind of statistics, as in the table.",
         ("label", "seed", *KINDS),
         [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
-from residua.lab.claims import COUNTED
+from residua.lab.claims import COUNTED, Claim
 from residua.lab.reporting.amounts import PERCENT, in_words, number
 from residua.lab.reporting.records import Record, Values
 from residua.lab.verdicts import APART, FAILS, HOLDS, OPEN
@@ -88,7 +89,7 @@ def _measured(record: Record, row: Values) -> str:
         return ""
     quantity = claim.get("quantity", "error")
     unit = "%" if quantity in PERCENT and "over" not in claim else ""
-    text = number(value) + unit
+    text = number(value, _decimals(claim)) + unit
     if "less" in claim:
         both = [_amount(record, filled(record, claim[name]), quantity) for name in ("less", "than")]
         text = f"{both[0]} and {both[1]}, difference {number(value)}"
@@ -96,6 +97,14 @@ def _measured(record: Record, row: Values) -> str:
         low, high = row["interval"]
         text += f" [{number(low)}, {number(high)}]"
     return text
+
+
+def _decimals(claim: Values) -> int:
+    """Return one digit more than is printed of what is counted: the printed one may be cut off."""
+    if "number" not in claim or claim.get("quantity") not in COUNTED:
+        return 2
+    worth = Claim.read(dict(claim), "").printed[1]
+    return max(2, 1 - math.floor(math.log10(worth)))
 
 
 def _amount(record: Record, label: str, quantity: str) -> str:

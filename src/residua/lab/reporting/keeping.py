@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from residua.errors import UserError
@@ -15,8 +17,15 @@ SHARE = 0.05  # of the time that pages may take while trials are run
 class Pages:
     """Writes the pages of what has changed: now and then while a sweep is at work, and all at its end."""
 
-    def __init__(self, lab: Path, names: list[str], scale: str) -> None:
-        self._lab, self._names, self._scale = lab, names, scale
+    def __init__(
+        self,
+        lab: Path,
+        names: list[str],
+        scale: str,
+        apart: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Write pages of a lab; `apart` is given what is written, and what goes wrong with it."""
+        self._lab, self._names, self._scale, self._apart = lab, names, scale, apart
         self._changed: dict[str, None] = {}  # names, in the order in which they did
         self._began = time.monotonic()
         self._spent = 0.0
@@ -31,14 +40,16 @@ class Pages:
         """Write every page that is not of the results that are there, and the one that leads to all."""
         for name in self._names:
             self._write(name)
-        write_index(self._lab)
+        with self._apart("the page that leads to all"):
+            write_index(self._lab)
 
     def _write(self, name: str) -> None:
         began = time.monotonic()
-        record = read_record(self._lab, name, self._scale)
-        if not is_current(record):
-            write_page(record)
         self._changed.pop(name, None)
+        with self._apart(f"the page of {name}"):
+            record = read_record(self._lab, name, self._scale)
+            if not is_current(record):
+                write_page(record)
         self._spent += time.monotonic() - began
 
 

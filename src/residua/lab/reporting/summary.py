@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from residua.errors import UserError
-from residua.lab.kept import keep
+from residua.lab.kept import keep, restore
 from residua.lab.reporting import amounts, making, words
 from residua.lab.reporting.drawings import drawings
 from residua.lab.reporting.judged import judged
@@ -22,12 +22,13 @@ WHY = "\n## Why\n"
 SHOWN = 8  # quantities of a network
 
 
-def write_summary(record: Record, into: Path) -> Path:
+def write_summary(record: Record, into: Path, say: Callable[[str], object] = str) -> Path:
     """Write INTO/SCALE/NAME.md with its figures and the table of trials, and a list of all such pages.
 
-    What is small of each finished trial is kept too, so that no other machine has to run it again. What was
-    written by hand behind a heading "## Why" stays.
+    What is small of each finished trial is kept too, so that no other machine has to run it again; one whose
+    folder is gone is taken from there. What was written by hand behind a heading "## Why" stays.
     """
+    runs = [run for run in record.finished_runs if run.exists() or _restored(run, into, say)]
     folder = into / record.scale
     folder.mkdir(parents=True, exist_ok=True)
     figures = []
@@ -40,12 +41,25 @@ def write_summary(record: Record, into: Path) -> Path:
         write(folder / file, text)
         figures.append(f"![{plain(drawing.alt)}]({file})\n\n{plain(drawing.caption)}")
     write(folder / f"{record.name}.csv", (record.folder / TABLE).read_text(encoding="utf-8"))
-    for run in record.finished_runs:
-        keep(run, into)
+    for run in runs:
+        if said := keep(run, into):
+            say(said)
     page = folder / f"{record.name}.md"
     write(page, _page(record, figures) + _by_hand(page))
     write(into / LIST, _list(into) + _by_hand(into / LIST))
     return page
+
+
+def _restored(run: Path, into: Path, say: Callable[[str], object]) -> bool:
+    """Take a trial from what is kept, or say that it is nowhere."""
+    reason = f"it is not kept in {into}."
+    try:
+        if restore(run, into):
+            return True
+    except UserError as error:
+        reason = str(error)
+    say(f"{run} is gone, its curves are left out: {reason}")
+    return False
 
 
 def _by_hand(page: Path) -> str:

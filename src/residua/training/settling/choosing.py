@@ -146,7 +146,7 @@ def _input(
 
 def _preprocessing(wanted: Wanted, pictures: Pictures, spec: AnySpec) -> Preprocessing:
     """Small pictures as they are, photos as is usual; colours as they are in these pictures."""
-    size = wanted.size or _size(pictures.side)
+    size = wanted.size or usual_size(pictures.side)
     channels: Literal["gray", "rgb", "rgba"]
     channels = "gray" if spec.in_channels == 1 else "rgba" if spec.in_channels == 4 else "rgb"
     mean, std = colours(pictures.data, pictures.data.places("train"), channels, wanted.picture_seed)
@@ -154,7 +154,7 @@ def _preprocessing(wanted: Wanted, pictures: Pictures, spec: AnySpec) -> Preproc
     return Preprocessing(size=size, resize=resize, channels=channels, mean=mean, std=std)
 
 
-def _size(side: int) -> int:
+def usual_size(side: int) -> int:
     """Small pictures as they are, photos at the usual size or, if they are smaller, at their own."""
     return max(side, 8) if side <= SMALL else min(PHOTO, round(side / 32) * 32)
 
