@@ -148,7 +148,7 @@ def test_a_worker_that_is_killed_is_a_failure_with_its_reason(tmp_path: Path, di
 def test_a_worker_to_which_nobody_listens_goes_on_until_it_is_asked_to_stop(
     tmp_path: Path, digits: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, trial = trials(experiment(), "quick", pictures(digits), 1)[0]
+    trial = planned(digits)[0]
 
     def broken(*_: Any) -> None:
         raise BrokenPipeError
@@ -390,7 +390,7 @@ def test_two_sweeps_share_their_work(
     """What another one holds is tried again later, when it may be done."""
     monkeypatch.setattr(sweep, "PATIENCE", 0.01)
     held: list[Any] = []
-    first = next(iter(trials(experiment(), "quick", pictures(digits), 2)))[1].folder(tmp_path)
+    first = planned(digits)[0].folder(tmp_path)
     first.parent.mkdir(parents=True)
     held.append(claimed(first))
     held[0].__enter__()
@@ -407,10 +407,11 @@ def test_two_sweeps_share_their_work(
     assert written(tmp_path) == written(whole)
 
 
-def pictures(digits: str) -> str:
+def planned(digits: str) -> list[Trial]:
     from residua.lab.pictures import look_at
 
-    return look_at(digits).digest
+    found = look_at(digits)
+    return [trial for _, trial in trials(experiment(), "quick", found.digest, 2, photos=found.photos)]
 
 
 def test_seeds_differ_in_the_network_and_not_in_what_is_held_out(whole: Path) -> None:
@@ -448,7 +449,7 @@ def test_damaged_results_are_one_sentence(tmp_path: Path, whole: Path) -> None:
 
 
 def test_a_folder_of_which_nothing_was_begun_is_made_anew(tmp_path: Path, digits: str, whole: Path) -> None:
-    for _, trial in trials(experiment(), "quick", pictures(digits), 2):
+    for trial in planned(digits):
         trial.folder(tmp_path).mkdir(parents=True)
         (trial.folder(tmp_path) / "split.csv").touch()
     assert run(tmp_path, digits).complete
