@@ -142,6 +142,7 @@ def test_what_is_counted_has_a_digit_more_than_is_printed(pages: dict[str, str])
     ("value", "text"),
     [
         (0, "0"),
+        (-1.5e-16, "0"),
         (3.0, "3"),
         (-3.0, "-3"),
         (1202, "1,202"),

@@ -10,12 +10,13 @@ WORDS = {
     "unit_weights": "weights of a unit",
 }
 PERCENT = ("error", "train_error")
+ROUNDING = 1e-12  # what adding up leaves
 
 
 def number(value: float, decimals: int = 2) -> str:
     """Write a number with as many digits as are worth reading."""
-    if value == int(value):
-        return f"{int(value):,}"
+    if abs(value - round(value)) < ROUNDING:
+        return f"{round(value):,}"
     if abs(value) >= 0.1:
         return f"{value:,.{decimals}f}"
     return f"{value:.2g}"
