@@ -2,9 +2,9 @@
 
     python benchmarks/textbook.py FOLDER --network resnet50 --form bf16
 
-Forms: fp32 (as memory comes), bf16 (autocast and channels_last). From standard input it reads lines of two
-numbers, of steps and of the DataLoader's workers, and answers each with the seconds that the steps took and
-the process's peak memory in bytes.
+Forms: fp32 (as memory comes), channels_last (fp32), bf16 (autocast and channels_last). From standard input
+it reads lines of two numbers, of steps and of the DataLoader's workers, and answers each with the seconds
+that the steps took and the process's peak memory in bytes.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def training(name: str, folder: Path, form: str) -> Callable[[int], float]:
     """Return what makes an update with so many workers reading, and returns its loss."""
     _, size, make = CASES[name]
     network = make().train()
-    layout = torch.channels_last if form == "bf16" else torch.contiguous_format
+    layout = torch.contiguous_format if form == "fp32" else torch.channels_last
     network.to(memory_format=layout)  # type: ignore[call-overload] # PyTorch's own types lack it
     optimizer = torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4)
     read = cache(lambda workers: batches(folder, size, BATCHES[name], workers))
@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--network", choices=BATCHES, default="resnet50")
-    parser.add_argument("--form", choices=("fp32", "bf16"), default="bf16")
+    parser.add_argument("--form", choices=("fp32", "channels_last", "bf16"), default="bf16")
     parser.add_argument(
         "--busy", action="store_true", help="one thread, and processor time: others compute too"
     )

@@ -10,6 +10,7 @@ gradients, the schedule; checkpoints and judging are left out, as in the textboo
 `--also "same batch" packed compiled checkpointed "packed compiled"`: other forms of it, where "same batch"
 has no loader: what is missing to it is what loading costs. Memory is the whole process's peak; Residua's is
 that of the command `residua train`, from the check and the measuring to the report.
+Where the processor does not multiply in bf16, all compute in fp32.
 The share of the peak is of what the processor's multiplying instructions could do (`peak.py`, one core's
 times two), where an update needs three times the multiplications of the network.
 
@@ -31,7 +32,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, count, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ from peak import peak
 from residua.data.dataset import Data
 from residua.data.loading.loader import Batch
 from residua.data.sources.recognition import open_data
+from residua.nets.devices import multiplies_bf16
 from residua.nets.plan import plan
 from residua.nets.zoo import spec
 from residua.training.pictures.loaders import Loaders
@@ -56,6 +58,8 @@ from textbook import BATCHES, answer
 SIZES = {"resnet50": 224, "resnet18": 224, "cifar_resnet20": 32}
 WORKERS = [0, 1, 2]  # of the textbook
 HERE = Path(__file__).parent
+PRECISION: Literal["bf16", "fp32"] = "bf16" if multiplies_bf16("cpu") else "fp32"
+PEERS = "fp32", "bf16" if PRECISION == "bf16" else "channels_last"  # forms of the textbook
 
 
 class Process:
@@ -87,7 +91,7 @@ class Process:
 def settings(data: Data, options: argparse.Namespace) -> Settings:
     """Describe the training that is measured."""
     size = SIZES[options.network]
-    chosen = recipe("fast", size=size, batch=BATCHES[options.network], sizes=(1.0,))
+    chosen = recipe("fast", size=size, optimizer="sgd", batch=BATCHES[options.network], sizes=(1.0,))
     return Settings(
         data=data.where,
         spec=spec(options.network, num_classes=len(data.classes)),
@@ -95,7 +99,7 @@ def settings(data: Data, options: argparse.Namespace) -> Settings:
         recipe=chosen,
         steps=100_000,
         epoch_steps=len(data) // chosen.batch,
-        precision="bf16",
+        precision=PRECISION,
         compiled="compiled" in options.form,
         checkpointing="checkpointed" in options.form,
         threads=1 if options.busy else 2,
@@ -136,7 +140,7 @@ def memory_of_command(options: argparse.Namespace, form: str) -> float:
     batch, size = BATCHES[options.network], SIZES[options.network]
     command = ["-m", "residua", "train", options.folder, "--model", options.network, "--size", size]
     command += ["--weights", "none", "--recipe", "fast", "--batch", batch]
-    chosen = {"threads": 1 if options.busy else 2, "sizes": [1.0], "log_steps": 4}
+    chosen = {"threads": 1 if options.busy else 2, "optimizer": "sgd", "sizes": [1.0], "log_steps": 4}
     chosen |= {"packed": size if size < 64 else size * 8 // 7} if "packed" in form else {}
     chosen |= {"compiled": True} if "compiled" in form else {}
     command += [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
@@ -169,7 +173,7 @@ def forms(options: argparse.Namespace) -> dict[str, tuple[str, ...]]:
     common: tuple[str, ...] = str(options.folder), "--network", options.network
     common += ("--busy",) * options.busy
     found: dict[str, tuple[str, ...]] = {
-        f"textbook {form}": (str(HERE / "textbook.py"), *common, "--form", form) for form in ("fp32", "bf16")
+        f"textbook {form}": (str(HERE / "textbook.py"), *common, "--form", form) for form in PEERS
     }
     for form in ("residua", *options.also):
         found[form] = (__file__, *common, "--form", form)
@@ -210,9 +214,9 @@ def row(process: Process, plain: Process, options: argparse.Namespace) -> dict[s
 def shares(rows: dict[str, dict[str, Any]], name: str, threads: int) -> None:
     """Add the share of the processor's peak to each row."""
     work = 3 * plan(spec(name)).multiply_adds
-    peaks = {kind: peak(kind) for kind in ("fp32", "bf16")}
+    peaks = {kind: peak(kind) for kind in {"fp32", PRECISION}}
     for form, found in rows.items():
-        if top := peaks["fp32" if "fp32" in form else "bf16"]:
+        if top := peaks["fp32" if form == "textbook fp32" else PRECISION]:
             found["share_of_peak"] = work * found["images_per_second"] / (threads * top)
 
 

@@ -30,10 +30,7 @@ QUICK: dict[str, Any] = {
 WORDS = [word for name, value in QUICK.items() for word in ("--set", f"{name}={value}")]
 
 
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RESIDUA_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def test_choices_and_passes_on_one_stream_the_summary_on_the_other(run: Command) -> None:
