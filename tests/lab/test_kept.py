@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lab.sweeping import TINY, experiment
@@ -18,6 +19,7 @@ from lab.told import write_lab, write_trial
 from residua.errors import UserError
 from residua.files import claimed
 from residua.lab import carrying, running, written
+from residua.lab.bypicture import packed
 from residua.lab.carrying import again, carry_out, is_done
 from residua.lab.experiment import MEASUREMENTS, Experiment
 from residua.lab.kept import check_folder, keep, restore, take
@@ -212,6 +214,10 @@ def test_a_foreign_or_damaged_file_is_one_sentence_and_replaced(
         {"version": 1, "summary": [], "detail": None},
         {"version": 1, "summary": {"error": "none"}, "detail": None},
         {"version": 1, "summary": {}, "detail": None, "by_picture": 3},
+        *(
+            {"version": 1, "summary": {}, "detail": None, "by_picture": {"error": each}}
+            for each in (3, "", "nonsense", packed(np.zeros(5))[:-5], packed(np.zeros(2_000_000)))
+        ),
         [],
     ],
 )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Each = NDArray[np.float64]
 THOUSANDS = 1000  # to which numbers are rounded
+MOST = 4_000_000  # bytes, of what may have come from anywhere
 
 
 def packed(each: NDArray[Any]) -> str:
@@ -20,5 +21,12 @@ def packed(each: NDArray[Any]) -> str:
 
 
 def unpacked(text: str) -> Each:
-    """Return what was packed."""
-    return np.frombuffer(zlib.decompress(base64.b85decode(text)), "<i4") / THOUSANDS
+    """Return what was packed; anything else is a ValueError."""
+    reader = zlib.decompressobj()
+    try:
+        numbers = reader.decompress(base64.b85decode(text), MOST)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if not reader.eof:
+        raise ValueError("it is cut off, or too long")
+    return np.frombuffer(numbers, "<i4") / THOUSANDS

@@ -71,18 +71,26 @@ def _is_found(found: Any) -> bool:
     """Whether a file has the parts of a measurement."""
     if not isinstance(found, dict) or not found.keys() >= {"version", "summary", "detail"}:
         return False
-    summary = found["summary"]
+    summary, each = found["summary"], found.get("by_picture", {})
     return (
         isinstance(summary, dict)
-        and isinstance(found.get("by_picture", {}), dict)
+        and isinstance(each, dict)
         and all(value is None or isinstance(value, (int, float)) for value in summary.values())
+        and all(_is_packed(text) for text in each.values())
     )
+
+
+def _is_packed(text: Any) -> bool:
+    try:
+        return isinstance(text, str) and unpacked(text).size > 0
+    except ValueError:
+        return False
 
 
 def by_picture(found: Found | None, quantity: str) -> Each | None:
     """Return the numbers of each picture whose mean a quantity is, in percent; None where none are kept."""
     text = (found or {}).get("by_picture", {}).get(quantity)
-    return unpacked(text) if text else None
+    return None if text is None else unpacked(text)
 
 
 def write_json(path: Path, values: Mapping[str, Any], indent: int | None = 1) -> None:
