@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import residua
+from narrowing import narrow
 from residua.nets.modules import averaged
+from residua.nets.spec import AnySpec
 from residua.nets.zoo import NAMES
 
 FAMILY: list[tuple[str, dict[str, Any]]] = [
@@ -43,10 +45,18 @@ def images(network: Any, count: int = 2, side: int = 32) -> Tensor:
     return torch.randn(count, network.spec.in_channels, side, side)
 
 
-@pytest.mark.parametrize(("name", "fields"), [*((name, {}) for name in NAMES), *FAMILY])
-def test_forward_and_backward(name: str, fields: dict[str, Any]) -> None:
+def specs() -> Iterator[Any]:
+    """Every network by name, with few channels, and the family."""
+    for name in NAMES:
+        yield pytest.param(narrow(residua.spec(name)), id=name)
+    for name, fields in FAMILY:
+        yield pytest.param(residua.spec(name, **fields), id="-".join(map(str, [name, *fields.values()])))
+
+
+@pytest.mark.parametrize("spec", [*specs()])
+def test_forward_and_backward(spec: AnySpec) -> None:
     torch.manual_seed(0)
-    network = residua.create(name, **fields).train()
+    network = residua.create(spec).train()
     logits = network(images(network))
     assert logits.shape == (2, network.spec.num_classes)
     logits.square().mean().backward()
@@ -160,17 +170,32 @@ def test_double(name: str, fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("name", "fields"), FAMILY)
 def test_compile_without_graph_breaks(name: str, fields: dict[str, Any]) -> None:
     torch.compiler.reset()
-    network = residua.create(name, **fields).eval()
-    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
+    network = residua.create(name, **fields)
+    compiled = torch.compile(network, fullgraph=True, backend="eager")
+    assert compiled(images(network)).shape == (2, network.spec.num_classes)
+    network.eval()
     torch.testing.assert_close(compiled(images(network)), network(images(network)))
-    network.train()
-    if not network.spec.stochastic_depth and network.spec.shortcut != "dropout":  # which draw anew
-        gradients = []
-        for run in (compiled, network):
-            network.zero_grad()
-            run(images(network)).square().sum().backward()
-            gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
-        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"order": "full_preactivation"},
+        {"shortcut": "exclusive_gating", "gate_bias": -6},
+        {"norm": "group", "squeeze_excitation": 4},
+        {"norm": "batch_first_principles"},
+    ],
+)
+def test_compiled_gradients_are_the_same(fields: dict[str, Any]) -> None:
+    torch.compiler.reset()
+    network = residua.create("tiny_resnet", **fields)
+    gradients = []
+    for run in (torch.compile(network, fullgraph=True, backend="aot_eager"), network):
+        network.zero_grad()
+        run(images(network)).square().sum().backward()
+        gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "fields"), [*FAMILY, ("vgg16_bn", {"hidden": 8})])
