@@ -14,7 +14,7 @@ from typing import Any
 from faults.outcome import WrongError, must
 from faults.process import Ended, Trainer, resumed
 from residua.data.sources.digits import write_folder
-from residua.judging.runfiles import read_metrics
+from residua.judging.runfiles import REPORT, SUMMARY, read_metrics
 from residua.training.asking.configfile import write_config
 from residua.training.keeping.checkpoint import newest, read
 from residua.training.pictures.packed import NAME as PACKED
@@ -112,6 +112,9 @@ class Arena:
         if ended is None and not (folder / "summary.json").exists():
             ended = resumed(folder)
         must(ended is None or ended.code == 0, f"it did not go on: {ended and ended.said[-500:]}")
+        if {SUMMARY, REPORT} & names(self.whole) - names(folder) == {REPORT}:  # killed within its report
+            mended = Trainer(["-m", "residua", "report", folder]).wait()
+            must(mended.code == 0, f"no report can be written: {mended.said[-500:]}")
         must(digest(folder) == digest(self.whole), "other weights, averages or optimizer state")
         must(metrics(folder) == metrics(self.whole), "other metrics")
         for name in ("best.safetensors", "last.safetensors"):
