@@ -170,32 +170,17 @@ def test_double(name: str, fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("name", "fields"), FAMILY)
 def test_compile_without_graph_breaks(name: str, fields: dict[str, Any]) -> None:
     torch.compiler.reset()
-    network = residua.create(name, **fields)
-    compiled = torch.compile(network, fullgraph=True, backend="eager")
-    assert compiled(images(network)).shape == (2, network.spec.num_classes)
-    network.eval()
+    network = residua.create(name, **fields).eval()
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(images(network)), network(images(network)))
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"order": "full_preactivation"},
-        {"shortcut": "exclusive_gating", "gate_bias": -6},
-        {"norm": "group", "squeeze_excitation": 4},
-        {"norm": "batch_first_principles"},
-    ],
-)
-def test_compiled_gradients_are_the_same(fields: dict[str, Any]) -> None:
-    torch.compiler.reset()
-    network = residua.create("tiny_resnet", **fields)
-    gradients = []
-    for run in (torch.compile(network, fullgraph=True, backend="aot_eager"), network):
-        network.zero_grad()
-        run(images(network)).square().sum().backward()
-        gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
-    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4)
+    network.train()
+    if not network.spec.stochastic_depth and network.spec.shortcut != "dropout":  # which draw anew
+        gradients = []
+        for run in (compiled, network):
+            network.zero_grad()
+            run(images(network)).square().sum().backward()
+            gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
+        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "fields"), [*FAMILY, ("vgg16_bn", {"hidden": 8})])

@@ -193,6 +193,10 @@ def test_stopped_and_resumed_it_ends_as_if_nothing_had_been(done: tuple[Finished
         resume()
     with pytest.raises(UserError, match="is finished: there is nothing to resume"):
         resume(resumed.folder)
+    (resumed.folder / "report.html").unlink()  # as after a kill while it was written
+    (resumed.folder / ".report.html.01234567.part").touch()
+    assert resume(resumed.folder).summary == finished.summary
+    assert (resumed.folder / "report.html").exists() and not list(resumed.folder.glob(".report*"))
 
 
 def test_a_picture_that_goes_or_changes_meanwhile_loses_nothing(tmp_path: Path) -> None:

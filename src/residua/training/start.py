@@ -18,7 +18,8 @@ from residua.data.dataset import Data
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import write_split
 from residua.errors import UserError
-from residua.judging.runfiles import BAD, CLASSES, DATA, METRICS, SPLIT
+from residua.judging.reporting.page import write_report
+from residua.judging.runfiles import BAD, CLASSES, DATA, METRICS, REPORT, SPLIT
 from residua.nets.devices import device_named
 from residua.nets.network import Network, Vgg, build_network
 from residua.nets.plan import plan
@@ -103,9 +104,12 @@ def begin(run: Run, wanted: Wanted, watch: Watch) -> None:
 
 def resume(run: Run, watch: Watch, **others: str | None) -> None:
     """Go on with a run, exactly where its newest whole checkpoint stands; some settings may be others."""
-    if run.finished:
-        raise UserError(f"{run.folder} is finished: there is nothing to resume.")
     before = run.settings()
+    if run.finished:
+        if not before.get("report", True) or (run.folder / REPORT).exists():
+            raise UserError(f"{run.folder} is finished: there is nothing to resume.")
+        write_report(run.folder)  # within which it was killed
+        return
     settings = Settings.from_dict(
         before | {name: value for name, value in others.items() if value is not None}
     )

@@ -151,7 +151,7 @@ def test_evaluation_is_the_same(name: str, side: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "side"),
-    [("keras_resnet101", 64), ("keras_resnet152v2", 65)],
+    [("keras_resnet101", 64), ("keras_resnet101v2", 65), ("keras_resnet152", 65), ("keras_resnet152v2", 64)],
 )
 def test_evaluation_is_the_same_in_deep_networks(name: str, side: int) -> None:
     compare(name, torch.float32, 2, side, False, EVALUATION)
