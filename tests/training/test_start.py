@@ -309,6 +309,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
         "crop_padding=9 is not valid: pictures of 8 pixels can be padded by 7",
     ),
     ({"weights": "done/best.safetensors", "model.norm": "none"}, "do not fit the network"),
+    ({"threads": 100_000}, "threads=100000 is not valid: it must lie in 1 to 1024"),
 ]
 
 

@@ -11,6 +11,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+MOST = 256  # threads: more do not help, and very many end the process, or the machine
+
 
 def processors() -> int:
     """How many processors this process may use."""
@@ -22,13 +24,14 @@ def ahead(
 ) -> Generator[Result]:
     """Yield the results in the items' order, at most `window` items ahead; without workers it works here.
 
+    However many workers are asked for, they are at most 256.
     Whatever the work raises is raised here; the threads end with the iterator.
     """
     if not workers:
         yield from map(work, items)
         return
     pending: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="residua")
+    pool = ThreadPoolExecutor(min(workers, MOST), thread_name_prefix="residua")
     try:
         for item in items:
             pending.append(pool.submit(work, item))

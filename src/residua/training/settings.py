@@ -7,9 +7,11 @@ from typing import Any, Literal, Self, get_type_hints
 
 from residua.errors import UserError, unknown
 from residua.nets.spec import AnySpec, Spec, VggSpec
-from residua.nets.values import at_least, checked
+from residua.nets.values import at_least, checked, within
 from residua.training.recipes import Recipe
 from residua.weights.metadata import Preprocessing
+
+MOST_THREADS = 1024  # that compute: very many end the process, or the machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +54,9 @@ class Settings:
         for f in fields(self):
             if f.name not in ("spec", "preprocessing", "recipe"):
                 object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
-        for name in ("steps", "epoch_steps", "threads", "log_steps"):
+        for name in ("steps", "epoch_steps", "log_steps"):
             at_least(name, getattr(self, name), 1)
+        within("threads", self.threads, 1, MOST_THREADS, closed=True)
         at_least("workers", self.workers, 0)
         at_least("save_minutes", self.save_minutes, 0)
         at_least("limit", self.limit, 1)
