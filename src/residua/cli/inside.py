@@ -8,19 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from residua.nets.zoo import NAMES
+from residua.cli.completion import networks
 
 if TYPE_CHECKING:
     from residua.lab.inside.lesions import RandomLesions
     from residua.lab.inside.subject import Subject
 
 
-def _models(incomplete: str) -> list[str]:
-    return [name for name in NAMES if name.startswith(incomplete)]
-
-
 Model = Annotated[
-    str, typer.Argument(help="A model file, or a network by name: untrained.", autocompletion=_models)
+    str, typer.Argument(help="A model file, or a network by name: untrained.", autocompletion=networks)
 ]
 Data = Annotated[str, typer.Argument(help="Class folders, a CSV, a CIFAR archive, a packed file, or digits.")]
 Part = Annotated[

@@ -12,13 +12,21 @@ from typing import Annotated, Any
 import typer
 
 from residua.cli import lab_report
+from residua.cli.completion import experiments, one_of
 from residua.lab import LAB
 
 app = typer.Typer(help="Run the papers' experiments, and your own.", no_args_is_help=True)
 app.command()(lab_report.report)
 
-Which = Annotated[str, typer.Argument(help="An experiment (residua lab list), or a YAML file of your own.")]
-ScaleOption = Annotated[str, typer.Option(help="quick, small or paper.")]
+Which = Annotated[
+    str,
+    typer.Argument(
+        help="An experiment (residua lab list), or a YAML file of your own.", autocompletion=experiments
+    ),
+]
+ScaleOption = Annotated[
+    str, typer.Option(help="quick, small or paper.", autocompletion=one_of("quick", "small", "paper"))
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the trials and results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -42,7 +50,12 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def run(
-    which: Annotated[str, typer.Argument(help="An experiment (residua lab list), a YAML file, or all.")],
+    which: Annotated[
+        str,
+        typer.Argument(
+            help="An experiment (residua lab list), a YAML file, or all.", autocompletion=experiments
+        ),
+    ],
     scale: ScaleOption = "quick",
     data: Annotated[str | None, typer.Option(help="Pictures to train on, if not the scale's own.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each network, if not the scale's.")] = None,

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from residua.cli.completion import networks
 from residua.errors import UserError
 from residua.nets.description import describe as describe_plan
 from residua.nets.description import summary
 from residua.nets.plan import Plan, plan
 from residua.nets.spec import AnySpec
 from residua.nets.values import from_text
-from residua.nets.zoo import NAMES, list_models, spec
+from residua.nets.zoo import list_models, spec
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -35,17 +36,13 @@ def models(
     return tables.show(tables.models(rows))
 
 
-def _complete(incomplete: str) -> list[str]:
-    return [name for name in NAMES if name.startswith(incomplete)]
-
-
 def describe(
     what: Annotated[
         list[str],
         typer.Argument(
             metavar="NAME... [FIELD=VALUE]...",
             help="Networks, and fields to change in all of them.",
-            autocompletion=_complete,
+            autocompletion=networks,
         ),
     ],
     size: Annotated[int | None, typer.Option(help="Side of the image, if not the network's own.")] = None,

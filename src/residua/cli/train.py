@@ -8,12 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from residua.cli.completion import networks, one_of
 from residua.errors import UserError
-from residua.nets.zoo import NAMES
-
-
-def _models(incomplete: str) -> list[str]:
-    return [name for name in NAMES if name.startswith(incomplete)]
 
 
 def train(
@@ -22,9 +18,15 @@ def train(
         typer.Argument(help="Class folders, a CSV, a CIFAR archive, a packed file, or digits."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="The network (residua models).", autocompletion=_models)
+        str | None, typer.Option(help="The network (residua models).", autocompletion=networks)
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="paper, fast, finetune or modern.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="paper, fast, finetune or modern.",
+            autocompletion=one_of("paper", "fast", "finetune", "modern"),
+        ),
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
     time: Annotated[str | None, typer.Option(help="End in 20m, 1.5h or 90s instead.")] = None,
