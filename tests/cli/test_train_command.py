@@ -93,6 +93,8 @@ def test_a_dry_run_as_json_has_all_that_was_measured(run: Command) -> None:
         ((), "which data?"),
         (("digits", "--recipe", "fats"), "did you mean fast"),
         (("digits", "--set", "epoch=1"), "did you mean epochs"),
+        (("digits", "--set", "out=here"), "--set out=here is not valid: out is no setting"),
+        (("--set", "data=nowhere"), "'nowhere' does not exist"),
         (("digits", "--set", "epochs"), "--set epochs is not valid: write each field once, as field=value"),
         (
             ("digits", "--set", "seed=1", "--set", "seed=2", "--set", "epochs=1"),

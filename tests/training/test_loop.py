@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import random
 import signal
 from collections.abc import Callable
@@ -18,14 +19,14 @@ from torch import Tensor
 from residua.data.dataset import Data
 from residua.data.pictures import Files
 from residua.errors import UserError
-from residua.judging.runfiles import BEST, LAST
+from residua.judging.runfiles import BEST, LAST, read_metrics
 from residua.nets.network import Network, Vgg
 from residua.training import loop
 from residua.training.keeping.checkpoint import newest
 from residua.training.keeping.run import Run
 from residua.training.loop import StoppedError, Training
 from residua.training.settings import Settings
-from residua.training.telling.watching import Several, Watch
+from residua.training.telling.watching import Several, Watch, in_words
 from residua.weights.modelfile import inspect
 from residua.weights.tensorfile import read_tensors
 from training.tiny import (
@@ -128,6 +129,16 @@ def test_whoever_is_stopped_is_saved_and_told_how_to_go_on(looks: int, tmp_path:
         assert told.value.exit_code == 128 + signal.SIGTERM
         found = newest(run.state)
     assert found and found.step == work.counts.step == min(looks - 1, 4)
+
+
+def test_a_pass_that_another_process_made_has_no_pace(tmp_path: Path) -> None:
+    with Run.create_at(tmp_path / "run") as run:
+        with pytest.raises(StoppedError):
+            training(run, settings(), asked=Asking(7)).go()  # in the first judging
+        training(run, settings()).go()
+    passes = [line for line in read_metrics(tmp_path / "run") if line["val_top1"] is not None]
+    assert [line["images_per_second"] is None for line in passes] == [True, False, False]
+    assert "images/s" not in in_words(passes[0] | {"images_per_second": math.nan}, 3)
 
 
 def test_between_passes_it_saves_as_often_as_it_is_told(tmp_path: Path) -> None:
@@ -242,7 +253,8 @@ def test_weights_that_are_not_finite_reach_no_file(tmp_path: Path) -> None:
         work.watch = Stepped(4, spoil)
         with pytest.raises(UserError, match="not finite after step 4: they were not saved"):
             work.go()
-        assert newest(run.state) is None and not (run.folder / BEST).exists()
+        found = newest(run.state)
+        assert found and found.step == 0 and not (run.folder / BEST).exists()
 
 
 def test_patience_ends_a_training(tmp_path: Path) -> None:

@@ -13,13 +13,18 @@ import residua
 from residua.data.ahead import processors
 from residua.data.packing.paying import Verdict
 from residua.errors import UserError
+from residua.nets.network import build_network
+from residua.nets.plan import plan
 from residua.training.pictures.packed import packed
 from residua.training.settings import Settings
 from residua.training.settling import stopwatch
 from residua.training.settling.costs import ENDING, EXPLAINED
 from residua.training.settling.measuring import STEEPEST, Unsettled, measured
+from residua.training.settling.room import free_memory
 from residua.training.settling.stopwatch import CompileError, Stopwatch, Update
+from residua.training.updating import update as updating
 from residua.training.updating.descent import Descent
+from residua.training.updating.update import TooLargeError
 from training import tiny
 
 HOUR = 3600.0
@@ -238,6 +243,54 @@ def test_the_batch_fits_into_memory_and_into_the_data() -> None:
     assert found.recipe.batch * 8 <= 400
 
 
+@pytest.mark.parametrize(
+    ("stated", "why"),
+    [
+        ({"room": 64}, "Batch 64, as a larger one needs too much memory"),
+        ({"pictures": 400}, "Batch 32, as a larger one leaves too few updates in a pass"),
+        ({"each": lambda chosen: 0.01 * chosen.recipe.batch}, "Batch 8, as a larger one wins little"),
+        (
+            {"each": lambda chosen: 0.1 if chosen.recipe.batch < 99 else too_large()},
+            "Batch 64, as a larger one needs",
+        ),
+        ({}, "Batch 1024, the largest that is tried"),
+    ],
+)
+def test_why_a_batch_is_the_fastest_is_said(stated: dict[str, Any], why: str) -> None:
+    watch = Stated(**{"each": lambda _: 0.1, "pictures": 100_000} | stated)
+    assert measured(settings(epoch_steps=1000), only(batch=True), watch)[1][0].startswith(why)
+
+
+def too_large() -> float:
+    raise TooLargeError(128)
+
+
+def test_what_would_diverge_on_noise_is_measured_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updating, "EXPLODED", 0)
+    watch = Stopwatch(tiny.digits(), tmp_path, lambda chosen: build_network(plan(chosen.spec)))
+    assert watch.update(tiny.settings()).each > 0
+
+
+def test_free_memory_is_what_can_be_had(tmp_path: Path) -> None:
+    machine, group = tmp_path / "meminfo", tmp_path / "group"
+    assert free_memory("cpu", machine, group) == 4 << 30  # nobody knows
+    machine.write_text("MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:       5000 kB\n")
+    assert free_memory("cpu", machine, group) == 5000 * 1024
+    group.mkdir()
+    for name, said in (
+        ("memory.max", "max"),
+        ("memory.current", "9000"),
+        ("memory.stat", "inactive_file 500\n"),
+    ):
+        (group / name).write_text(said)
+    assert free_memory("cpu", machine, group) == 5000 * 1024
+    (group / "memory.max").write_text("10000")
+    assert free_memory("cpu", machine, group) == 1500
+    assert free_memory("cpu") > 0
+
+
 def test_as_many_threads_read_as_judging_needs() -> None:
     for reading, threads in ((0.0001, 1), (1.0, processors())):
         found, _ = measured(settings(workers=1), only(workers=True), Stated(reading=reading))
@@ -336,7 +389,7 @@ def test_the_optimizer_is_not_reckoned_for_each_picture(
 
     monkeypatch.setattr(Descent, "step", slowly)
     watch = Stopwatch(tiny.digits(), tmp_path, lambda each: residua.create(each.spec))
-    assert 0.5 < watch.update(tiny.settings(batch=64)).each < 2
+    assert 0.5 < watch.update(tiny.settings(batch=64)).each < 8 * 0.5
 
 
 def test_a_compiler_that_fails_is_an_error_of_its_own(

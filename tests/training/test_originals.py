@@ -11,6 +11,7 @@ from PIL import Image
 
 from residua.data.checking.checked import check
 from residua.data.dataset import Data
+from residua.data.packing.writing import pack
 from residua.data.sources.digits import open_digits, write_folder
 from residua.data.sources.recognition import open_data
 from residua.errors import UserError
@@ -137,3 +138,15 @@ def test_packing_is_left_at_once_and_begun_again(tmp_path: Path, end: BaseExcept
         train("digits", out="run", watch=Break(end), packed=8, **QUICK)
     assert error.value.exit_code == code
     assert resume("run").summary["steps"] == 4
+
+
+def test_packed_pictures_may_be_files_again(tmp_path: Path) -> None:
+    data = few(tmp_path / "digits")
+    pack(data, tmp_path / "digits.packed")
+    (tmp_path / "state").mkdir()
+    remember(tmp_path / "state", check(open_data(tmp_path / "digits.packed")))
+    kept = as_they_were(tmp_path / "state", data, pytest.fail)
+    assert [kept.pictures.read(place).shape[:2] for place in range(5)] == [(8, 8)] * 5
+    Image.new("L", (8, 8)).save(tmp_path / "digits" / data.names[0])
+    with pytest.raises(UserError, match="another picture"):
+        as_they_were(tmp_path / "state", data, pytest.fail).pictures.read(0)

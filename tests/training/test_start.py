@@ -19,8 +19,10 @@ from residua.errors import UserError
 from residua.judging.runfiles import read_metrics
 from residua.training.keeping.run import Run
 from residua.training.running import Finished, chosen, resume, train
+from residua.training.settings import Settings
 from residua.training.start import _network
 from residua.training.telling.watching import Choices, Watch
+from residua.training.updating.update import Updater
 from residua.weights.modelfile import inspect
 from training.tiny import settings
 
@@ -195,8 +197,77 @@ def test_stopped_and_resumed_it_ends_as_if_nothing_had_been(done: tuple[Finished
         resume(resumed.folder)
     (resumed.folder / "report.html").unlink()  # as after a kill while it was written
     (resumed.folder / ".report.html.01234567.part").touch()
-    assert resume(resumed.folder).summary == finished.summary
+    assert resume().summary == finished.summary
     assert (resumed.folder / "report.html").exists() and not list(resumed.folder.glob(".report*"))
+
+
+def test_a_report_that_a_kill_left_out_is_written_wherever_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "pictures")
+    folder = train("pictures", **QUICK | {"epochs": 1}).folder.absolute()
+    page, heard = (folder / "report.html").read_text(), Notes()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (folder / "report.html").unlink()
+    resume(folder)
+    assert len((folder / "report.html").read_text()) == len(page)
+    (folder / "report.html").unlink()
+    (tmp_path / "pictures").rename(tmp_path / "moved")
+    resume(folder, watch=heard)
+    assert "does not exist" in heard.said[0] and "The report shows no pictures." in heard.said[0]
+    assert heard.said[1].endswith("shows how it came to be.")
+    (folder / "report.html").unlink()
+    resume(folder, data=tmp_path / "moved")
+    assert len((folder / "report.html").read_text()) == len(page)
+
+
+def test_an_end_that_comes_too_late_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = Run.finish
+
+    def late(run: Run, summary: dict[str, Any]) -> None:
+        finish(run, summary)
+        terminate()
+
+    monkeypatch.setattr(Run, "finish", late)
+    with pytest.raises(UserError, match=r"the run is over, but `residua train --resume shown` has to write"):
+        train("digits", out="shown", **QUICK | {"epochs": 1})
+    with pytest.raises(UserError, match=r"the run is over\.$"):
+        train("digits", out="plain", report=False, **QUICK | {"epochs": 1})
+    assert Path("plain", "summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError(), MemoryError(), RuntimeError("x: can't allocate memory: y")]
+)
+def test_a_batch_without_room_is_said_and_loses_nothing(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Updater, "_update", full)
+        with pytest.raises(
+            UserError, match="not enough memory for an update with 2 pictures: choose a smaller"
+        ):
+            train("digits", out="run", **QUICK)
+    assert not Path("run").exists()
+
+
+def test_a_network_that_cannot_be_compiled_is_said_before_a_run_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: 1 / 0)
+    with pytest.raises(UserError, match=r"cannot be compiled here .*choose compiled=false"):
+        train("digits", out="run", compiled=True, **QUICK)
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("part", ["spec", "recipe", "preprocessing"])
+def test_a_config_whose_parts_are_none_is_refused(part: str) -> None:
+    with pytest.raises(UserError, match=f"incomplete: {part} must have fields"):
+        Settings.from_dict(settings().to_dict() | {part: "abc"})
 
 
 def test_a_picture_that_goes_or_changes_meanwhile_loses_nothing(tmp_path: Path) -> None:
@@ -290,6 +361,8 @@ def test_a_dry_run_looks_at_the_folder_too(tmp_path: Path) -> None:
     (tmp_path / "full" / "photo.png").touch()
     with pytest.raises(UserError, match="full is not empty"):
         chosen("digits", out="full", **QUICK)
+    with pytest.raises(UserError, match=r"photo.png is a file: name a folder"):
+        chosen("digits", out="full/photo.png", **QUICK)
 
 
 def test_a_run_in_use_is_left_alone(tmp_path: Path) -> None:

@@ -16,14 +16,16 @@ from residua.data.dataset import Data
 from residua.data.sources.digits import open_digits
 from residua.judging.runfiles import METRICS, read_metrics
 from residua.nets.zoo import spec
+from residua.training.keeping import checkpoint
 from residua.training.keeping.interruption import Interruption
 from residua.training.keeping.run import Run
 from residua.training.loop import StoppedError, Training
 from residua.training.pictures.loaders import Loaders
 from residua.training.recipes import Recipe
 from residua.training.settings import Settings
-from residua.training.start import prepared
+from residua.training.start import _network, prepared
 from residua.training.telling.watching import Watch
+from residua.training.updating.state import State
 from residua.weights.metadata import Preprocessing
 
 NETWORK: dict[str, Any] = {"units": (1, 1, 1), "widths": (4, 4, 4), "stem_width": 4}
@@ -75,8 +77,11 @@ def training(
     watch: Watch | None = None,
     asked: Interruption | None = None,
 ) -> Training:
-    """A training that stands where its run's newest checkpoint does."""
+    """A training that stands where its run's newest checkpoint does, of a new run at the beginning."""
     loaders = Loaders(data or digits(), chosen)
+    if checkpoint.newest(run.state) is None:
+        state = State(_network(chosen), chosen.recipe)
+        checkpoint.save(run.state, 0, state.tensors(), state.facts())
     return prepared(run, loaders, watch or Watch(), asked or Interruption())
 
 

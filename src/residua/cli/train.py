@@ -90,7 +90,8 @@ def train(
     if on_nan is not None:
         settings["on_nan"] = on_nan
     command = _dry if dry_run else _train
-    return command(data, out, config, settings, json)
+    named = settings.pop("data", None)
+    return command(named if data is None else data, out, config, settings, json)
 
 
 def _train(
@@ -139,5 +140,7 @@ def _pairs(words: list[str]) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals or name in pairs:
             raise UserError(f"--set {word} is not valid: write each field once, as field=value.")
+        if name in ("out", "config", "watch"):  # of residua.train, but no settings
+            raise UserError(f"--set {word} is not valid: {name} is no setting.")
         pairs[name] = value
     return pairs

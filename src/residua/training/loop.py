@@ -192,5 +192,6 @@ class Pace:
         self.counts, self.before, self.began = counts, counts.pictures, time.monotonic()
 
     def now(self) -> float:
-        """Return it up to now."""
-        return (self.counts.pictures - self.before) / max(1e-9, time.monotonic() - self.began)
+        """Return it up to now; NaN where another process saw all pictures."""
+        seen = self.counts.pictures - self.before
+        return seen / max(1e-9, time.monotonic() - self.began) if seen else math.nan

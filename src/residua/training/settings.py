@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_type_hints
 
@@ -89,6 +90,9 @@ class Settings:
         for name in data:
             if name not in names:
                 raise unknown("setting of a run", name, names)
+        for name in ("spec", "preprocessing", "recipe"):
+            if not isinstance(data.get(name), Mapping):
+                raise UserError(f"the run's settings are incomplete: {name} must have fields of its own.")
         try:
             described = dict(data["spec"])
             kind: type[AnySpec] = VggSpec if described.pop("family") == "vgg" else Spec

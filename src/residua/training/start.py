@@ -18,8 +18,7 @@ from residua.data.dataset import Data
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import write_split
 from residua.errors import UserError
-from residua.judging.reporting.page import write_report
-from residua.judging.runfiles import BAD, CLASSES, DATA, METRICS, REPORT, SPLIT
+from residua.judging.runfiles import BAD, CLASSES, DATA, METRICS, SPLIT, SUMMARY
 from residua.nets.devices import device_named
 from residua.nets.network import Network, Vgg, build_network
 from residua.nets.plan import plan
@@ -81,6 +80,8 @@ def settle(wanted: Wanted, watch: Watch, folder: Path) -> Settled:
     with _computing(settings):
         attempt(settings, data, lambda chosen: _network(chosen, beginning))
         stopwatch = Stopwatch(data, folder, _network, wanted.since)
+        if settings.compiled:  # by name: whether it can be
+            stopwatch.update(settings)
         settings, sentences = measured(settings, _unsettled(wanted), stopwatch)
     said = choices(wanted, settings, found, beginning, sentences)
     return Settled(found, data, beginning, settings, said)
@@ -104,28 +105,32 @@ def begin(run: Run, wanted: Wanted, watch: Watch) -> None:
 
 def resume(run: Run, watch: Watch, **others: str | None) -> None:
     """Go on with a run, exactly where its newest whole checkpoint stands; some settings may be others."""
+    if run.complete:
+        raise UserError(f"{run.folder} is finished: there is nothing to resume.")
     before = run.settings()
-    if run.finished:
-        if not before.get("report", True) or (run.folder / REPORT).exists():
-            raise UserError(f"{run.folder} is finished: there is nothing to resume.")
-        write_report(run.folder)  # within which it was killed
-        return
     settings = Settings.from_dict(
         before | {name: value for name, value in others.items() if value is not None}
     )
-    settings = replace(settings, device=device_named(settings.device))
-    changes = run.elsewhere()
-    if settings.device != (device := before.get("device", settings.device)):
-        changes.append(f"device was {device} and is {settings.device}")
-    changes += run.edited(settings.to_dict())
     watch = Several(Log(run), watch)
+    if run.finished:
+        return _report(run, settings, watch)
+    settings = replace(settings, device=device_named(settings.device))
+    changes = run.elsewhere() + run.edited(settings.to_dict())
     if settings.on_nan != before.get("on_nan"):
         run.write_settings(before | {"on_nan": settings.on_nan})
     if changes:
         watch.say(f"The end may not be the same to the bit, for {', '.join(changes)}.")
-    if checkpoint.newest(run.state) is None:
-        raise UserError(f"{run.folder} has no checkpoint any more, so it cannot go on: begin a new run.")
-    _work(run, same_pictures(run, settings), settings, watch)
+    return _work(run, same_pictures(run, settings), settings, watch)
+
+
+def _report(run: Run, settings: Settings, watch: Watch) -> None:
+    """Write the report within which a run was killed, of its files alone where its pictures are gone."""
+    try:
+        data = same_pictures(run, settings)
+    except UserError as error:
+        data = None
+        watch.say(f"{error} The report shows no pictures.")
+    _show(run, settings, data, run.read_json(SUMMARY), watch)
 
 
 def _unsettled(wanted: Wanted) -> Unsettled:
@@ -145,10 +150,18 @@ def _work(run: Run, data: Data, settings: Settings, watch: Watch) -> None:
     with _computing(settings):
         loaders = _loaders(run, data, settings, watch)  # packing ends at once
         summary, code = _trained(run, loaders, settings, watch)
-        with _at_once(f"the run is over, but `residua report {run.folder}` has to write its page."):
-            if code:
-                raise SystemExit(code)
-            show(run, settings, loaders.data, summary, watch)
+        _show(run, settings, loaders.data, summary, watch, code)
+
+
+def _show(
+    run: Run, settings: Settings, data: Data | None, summary: dict[str, Any], watch: Watch, code: int = 0
+) -> None:
+    """Show what a run came to, unless it is to end with this exit code."""
+    report = f", but `residua train --resume {run.folder}` has to write its report" * settings.report
+    with _at_once(f"the run is over{report}."):
+        if code:
+            raise SystemExit(code)
+        show(run, settings, data, summary, watch)
 
 
 def _trained(run: Run, loaders: Loaders, settings: Settings, watch: Watch) -> tuple[dict[str, Any], int]:
@@ -217,8 +230,7 @@ def _loaders(run: Run, data: Data, settings: Settings, watch: Watch) -> Loaders:
 def _restore(run: Run, state: State, watch: Watch) -> None:
     found = checkpoint.newest(run.state)
     if found is None:
-        cut_metrics(run.folder, 0)
-        return
+        raise UserError(f"{run.folder} has no checkpoint any more, so it cannot go on: begin a new run.")
     for sentence in found.damaged:
         watch.say(f"{sentence} Going back to step {found.step}.")
     state.restore(found)

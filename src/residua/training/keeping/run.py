@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from residua.errors import UserError
 from residua.files import BusyError, locked, replacing, sweep
-from residua.judging.runfiles import BAD, CLASSES, CONFIG, DATA, ENVIRONMENT, LOG, SPLIT, SUMMARY
+from residua.judging.runfiles import BAD, CLASSES, CONFIG, DATA, ENVIRONMENT, LOG, REPORT, SPLIT, SUMMARY
 from residua.text import finite
 from residua.training.asking.configfile import read_config, write_config
 from residua.training.keeping.environment import changes, environment
@@ -25,7 +25,7 @@ BEFORE = {BAD, CLASSES, DATA, ENVIRONMENT, LOG, SPLIT}  # what is written before
 IN_STATE = re.compile(r"began\.json|(0|pictures)\.safetensors")  # and below `state`
 RESULT = {"spec", "preprocessing", "recipe", "seed", "split_seed", "val", "max_bad", "limit", "steps"}
 RESULT |= {"epoch_steps", "precision", "packed"}
-BITS = {"threads", "channels_last", "compiled", "checkpointing", "deterministic"}
+BITS = {"device", "threads", "channels_last", "compiled", "checkpointing", "deterministic"}
 PART = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)  # half written
 
 
@@ -76,7 +76,10 @@ class Run:
             _make(folder / STATE, anew=False)
             for place in (folder, folder / STATE):
                 sweep(place)
-            return cls(folder, held.pop_all())
+            run = cls(folder, held)
+            run._unmark()
+            run._held = held.pop_all()
+            return run
 
     @classmethod
     def newest_unfinished(cls, base: Path) -> Self:
@@ -224,6 +227,11 @@ class Run:
         """Whether there is a summary."""
         return (self.folder / SUMMARY).exists()
 
+    @property
+    def complete(self) -> bool:
+        """Whether it is finished, and has its report if it wants one."""
+        return _is_complete(self.folder)
+
     def write_json(self, name: str, value: object, indent: int | None = 2) -> None:
         """Write a file of the run, whole or not at all."""
         text = json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
@@ -269,9 +277,15 @@ def _held(folder: Path) -> contextlib.AbstractContextManager[None]:
 
 
 def check_free(folder: Path) -> None:
-    """Fail if a run cannot begin in a folder, as there is something in it."""
+    """Fail if a run cannot begin in a folder, as there is something in it, or it is none."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder for the run.")
     if folder.is_dir() and not _is_beginning(folder) and any(_foreign(folder, {LOCK})):
-        raise _NotEmptyError(f"{folder} is not empty, and a run is never overwritten: name another.")
+        begun = (folder / CONFIG).is_file() and not (folder / SUMMARY).exists()
+        going_on = f", or go on with it: `residua train --resume {folder}`" * begun
+        raise _NotEmptyError(
+            f"{folder} is not empty, and a run is never overwritten: name another{going_on}."
+        )
 
 
 def _is_beginning(folder: Path) -> bool:
@@ -308,10 +322,16 @@ def _make(folder: Path, anew: bool) -> None:
 
 
 def _unfinished(base: Path) -> Iterator[Path]:
-    """Yield the runs below a folder that were begun and not finished."""
+    """Yield the runs below a folder that were begun and not finished, or lack their report."""
     for folder in base.iterdir() if base.is_dir() else ():
-        if (folder / CONFIG).is_file() and not (folder / SUMMARY).exists():
+        if (folder / CONFIG).is_file() and not _is_complete(folder):
             yield folder
+
+
+def _is_complete(folder: Path) -> bool:
+    if not (folder / SUMMARY).exists():
+        return False
+    return (folder / REPORT).exists() or not read_config(folder / CONFIG).get("report", True)
 
 
 def _begun(folder: Path) -> tuple[int, str]:

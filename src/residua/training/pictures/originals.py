@@ -43,7 +43,8 @@ def as_they_were(folder: Path, data: Data, say: Callable[[str], None]) -> Data:
         raise UserError(f"{error} Without this file the run goes on, and trusts the pictures.") from None
     digests, pictures = tables["digests"], data.pictures
     if isinstance(pictures, Files):
-        kept = Unchanged(Files(pictures.root, data.names), digests, tables["stamps"])
+        unstamped = np.zeros_like(digests)  # where the run began with others than files
+        kept = Unchanged(Files(pictures.root, data.names), digests, tables.get("stamps", unstamped))
         return replace(data, pictures=kept, origin=None)
     changed = (check(data).records["digest"] != digests).any(1)
     if changed.any():

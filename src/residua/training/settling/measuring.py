@@ -12,6 +12,7 @@ from residua.training.settings import Settings
 from residua.training.settling import costs
 from residua.training.settling.choosing import thawed
 from residua.training.settling.stopwatch import CompileError, Stopwatch
+from residua.training.updating.update import TooLargeError
 
 SHORTEST = 600  # seconds of training below which compiling is not tried
 CLEARLY = 1.1  # by how much fp32 must be faster than bf16, as a busy machine's times vary
@@ -77,17 +78,32 @@ def _fastest_batch(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -
     usual, named = settings.recipe, unsettled.named
     best = _with_batch(settings, min(usual.batch, max(SMALLEST, 2 * usual.accumulate)), named, watch)
     rate = _rate(best, watch)
+    why = "the largest that is tried"
     while 2 * best.recipe.batch <= LARGEST:
         larger = _with_batch(settings, 2 * best.recipe.batch, named, watch)
-        few = larger.epoch_steps < FEWEST
-        if few or not watch.fits(larger) or (faster := _rate(larger, watch)) < GROWTH * rate:
+        faster, why = _tried(larger, watch, GROWTH * rate)
+        if faster is None:
             break
         best, rate = larger, faster
     recipe = best.recipe
-    said = f"Batch {recipe.batch}, from which on a larger one wins little: {rate:.3g} images/s"
+    said = f"Batch {recipe.batch}, {why}: {rate:.3g} images/s"
     if "learning_rate" in named:
         return best, f"{said}."
     return best, f"{said}; the learning rate goes with it: {recipe.learning_rate:.3g}."
+
+
+def _tried(settings: Settings, watch: Stopwatch, least: float) -> tuple[float | None, str]:
+    """Return the pictures a second with a batch, or why it is not taken."""
+    if settings.epoch_steps < FEWEST:
+        return None, "as a larger one leaves too few updates in a pass"
+    room = "as a larger one needs too much memory"
+    if not watch.fits(settings):
+        return None, room
+    try:
+        rate = _rate(settings, watch)
+    except TooLargeError:
+        return None, room
+    return (rate, "the largest that is tried") if rate >= least else (None, "as a larger one wins little")
 
 
 def _rate(settings: Settings, watch: Stopwatch) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,12 +23,14 @@ from residua.nets.plan import plan
 from residua.training.pictures.loaders import Loaders, epoch_steps, training_places
 from residua.training.pictures.packed import packed_channels
 from residua.training.settings import Settings
+from residua.training.settling.room import free_memory
 from residua.training.updating.freezing import prepare
 from residua.training.updating.state import State
-from residua.training.updating.update import Updater
+from residua.training.updating.update import DivergedError, TooLargeError, Updater
 
 PIXELS = 16 * 224 * 224  # in one update on a processor: as many tell what more of them take
 PATIENCE = 3.0  # seconds after which two updates are enough
+RATES = ("learning_rate", "vector_rate")
 PICTURES = 32  # read to see how long one takes
 
 
@@ -90,14 +92,8 @@ class Stopwatch:
 
     def fits(self, settings: Settings) -> bool:
         """Whether the activations of a batch fit into half of the memory that is free."""
-        if settings.device != "cpu":
-            free, _ = torch.cuda.mem_get_info(settings.device)
-        elif hasattr(os, "sysconf"):
-            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        else:  # Windows does not say
-            free = 4 << 30
         image = memory(plan(settings.spec, settings.preprocessing.size)).training
-        return settings.recipe.batch * image < free / 2
+        return settings.recipe.batch * image < free_memory(settings.device) / 2
 
     def judging(self, settings: Settings) -> float:
         """Return the seconds that the network needs to judge a picture."""
@@ -146,13 +142,15 @@ class Stopwatch:
         start = time.perf_counter()
         try:
             update = self._updater(settings)
-            update(batch, 0)
+            _updated(update, batch)
+        except TooLargeError:
+            raise
         except Exception as error:  # a compiler fails in too many ways to name them
             if not settings.compiled:
                 raise
             raise CompileError(str(error).strip().partition("\n")[0]) from error
         first = time.perf_counter() - start
-        times = _times(lambda: update(batch, 0))
+        times = _times(lambda: _updated(update, batch))
         scale, fixed = settings.recipe.batch / pictures, 0.0
         if scale > 1:  # a larger batch does not make the optimizer's part longer
             fixed = min(*_times(update.state.optimizer.step), *times)
@@ -160,10 +158,16 @@ class Stopwatch:
         return Update(first, each, usual)
 
     def _updater(self, settings: Settings) -> Updater:
-        recipe = settings.recipe.edit(learning_rate=1e-6)  # random labels teach nothing, and break nothing
+        slow = {name: 1e-6 for name in RATES if getattr(settings.recipe, name)}
+        recipe = settings.recipe.edit(**slow)  # random labels teach nothing, and break nothing
         state = State(self.make_network(settings), recipe)
         prepare(state.network, recipe, recipe.freeze)
         return Updater(state, replace(settings, recipe=recipe))
+
+
+def _updated(update: Updater, batch: Batch) -> None:
+    with suppress(DivergedError):  # on noise: a training may well go on, and the time is about the same
+        update(batch, 0)
 
 
 def random_batch(settings: Settings, pictures: int) -> Batch:

@@ -43,7 +43,7 @@ def finish(
     return summary
 
 
-def show(run: Run, settings: Settings, data: Data, summary: dict[str, Any], watch: Watch) -> None:
+def show(run: Run, settings: Settings, data: Data | None, summary: dict[str, Any], watch: Watch) -> None:
     """Write the report of a run that is over, and say what it came to."""
     if settings.report:  # whatever fails, `residua report` mends
         write_report(run.folder, data=data)

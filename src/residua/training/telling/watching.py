@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,52 +50,17 @@ class Several(Watch):
     """Hands everything on to several watchers."""
 
     def __init__(self, *watches: Watch) -> None:
-        self.watches = watches
+        for name in vars(Watch):
+            if not name.startswith("_"):
+                setattr(self, name, _to_all([getattr(watch, name) for watch in watches]))
 
-    def checked(self, done: int, total: int) -> None:
-        """Hear how many pictures have been looked at."""
-        for watch in self.watches:
-            watch.checked(done, total)
 
-    def chose(self, choices: Choices) -> None:
-        """Hear of all that was chosen."""
-        for watch in self.watches:
-            watch.chose(choices)
+def _to_all(heard: list[Callable[..., None]]) -> Callable[..., None]:
+    def tell(*what: object) -> None:
+        for each in heard:
+            each(*what)
 
-    def began(self, settings: Settings, step: int) -> None:
-        """Hear that updates begin."""
-        for watch in self.watches:
-            watch.began(settings, step)
-
-    def stepped(self, step: int, loss: float, pictures: int) -> None:
-        """Hear of an update."""
-        for watch in self.watches:
-            watch.stepped(step, loss, pictures)
-
-    def left_out(self, step: int) -> None:
-        """Hear of an update that was not made."""
-        for watch in self.watches:
-            watch.left_out(step)
-
-    def noted(self, line: dict[str, Any]) -> None:
-        """Hear of a line of the metrics."""
-        for watch in self.watches:
-            watch.noted(line)
-
-    def passed(self, line: dict[str, Any]) -> None:
-        """Hear of a pass over the pictures."""
-        for watch in self.watches:
-            watch.passed(line)
-
-    def judged(self, network: Network | Vgg, line: dict[str, Any]) -> None:
-        """Show the network after a pass."""
-        for watch in self.watches:
-            watch.judged(network, line)
-
-    def say(self, sentence: str) -> None:
-        """Hear of anything else."""
-        for watch in self.watches:
-            watch.say(sentence)
+    return tell
 
 
 def in_words(line: dict[str, Any], epochs: int) -> str:
@@ -106,8 +71,9 @@ def in_words(line: dict[str, Any], epochs: int) -> str:
         f"loss {line['train_loss']:.3f}",
         f"val loss {line['val_loss']:.3f}",
         f"accuracy {line['val_top1']:.2f}%",
-        f"{line['images_per_second']:,.0f} images/s",
     ]
+    if line["images_per_second"] > 0:  # what is no number is not
+        parts.append(f"{line['images_per_second']:,.0f} images/s")
     return "  ".join(parts)
 
 

@@ -39,6 +39,16 @@ class DivergedError(UserError):
         self.places = places
 
 
+class TooLargeError(UserError):
+    """A batch for which there is not enough memory."""
+
+    def __init__(self, batch: int) -> None:
+        super().__init__(
+            f"there is not enough memory for an update with {batch:,} pictures: choose a smaller --batch, "
+            "--checkpointing, or parts with --set accumulate=4."
+        )
+
+
 class Updater:
     """Makes updates of a state, as its settings say."""
 
@@ -55,6 +65,10 @@ class Updater:
 
     def __call__(self, batch: Batch, epoch: int) -> float:
         """Update with a batch, and return its loss; `DivergedError` leaves all as it was."""
+        with _enough_memory(len(batch)):
+            return self._update(batch, epoch)
+
+    def _update(self, batch: Batch, epoch: int) -> float:
         state, recipe, step = self.state, self.recipe, self.state.counts.step
         self.statistics.remember()
         set_rate(state.optimizer, rate(recipe, step, self.settings.steps, state.counts.scores))
@@ -112,3 +126,15 @@ class Updater:
         with torch.random.fork_rng(() if on_cpu else None):  # no generator is seeded that is not kept
             begin(seed)
             yield
+
+
+@contextmanager
+def _enough_memory(batch: int) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise TooLargeError(batch) from None
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # as PyTorch says of a processor's
+            raise
+        raise TooLargeError(batch) from None
