@@ -160,7 +160,11 @@ def test_the_newest_unfinished_run_is_found(tmp_path: Path) -> None:
     with Run.open(finished) as run:
         before = run.finished
         run.finish({"top1": 97.5})
-        assert (before, run.finished) == (False, True)
+        assert (before, run.finished, run.complete) == (False, True, False)
+    with Run.newest_unfinished(tmp_path) as run:
+        assert run.folder == finished  # it was killed within its report
+        (finished / "report.html").touch()
+        assert run.complete
     with Run.newest_unfinished(tmp_path) as run, Run.newest_unfinished(tmp_path) as other:
         assert (run.folder, other.folder) == (new, old)
         with pytest.raises(UserError, match=rf"no run to resume\. .*process {os.getpid()}"):
