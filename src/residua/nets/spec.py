@@ -53,6 +53,8 @@ class Described:
 
     def edit(self, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field fails with the nearest."""
+        if not changes:
+            return self
         names = [f.name for f in fields(self)]
         for name in changes:
             if name not in names:

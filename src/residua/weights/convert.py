@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -108,8 +108,9 @@ def _recognised(source: Source, model: str | None, layout: str, headless: bool) 
 
 
 def _matches(layout: Layout, source: Source, model: str | None) -> list[Match]:
+    candidates: Iterable[AnySpec]
     if model is None:
-        candidates = list(layout.candidates(source.tensors, source.config))
+        candidates = layout.candidates(source.tensors, source.config)
     elif any(fnmatchcase(model, pattern) for pattern in layout.members):
         candidates = [layout.fitted(layout.base(model), source.tensors)]
     else:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -116,6 +117,10 @@ class Layout(ABC):
                 optional = tensor == "num_batches_tracked"
                 yield Row(f"{name}.{part}", shape, f"{theirs}{self.separator}{written}", axes, optional)
 
+    def table(self, network: AnySpec) -> tuple[Row, ...]:
+        """All tensors of a network in this layout; the last one's are remembered."""
+        return _table(self, network)
+
     def names(self) -> list[str]:
         """Names of the zoo that the layout can express."""
         return [name for name in NAMES if any(fnmatchcase(name, pattern) for pattern in self.members)]
@@ -143,13 +148,13 @@ class Layout(ABC):
 
     def head_rows(self, network: AnySpec) -> list[Row]:
         """The classifier's tensors."""
-        rows = list(self.rows(plan(network)))
+        rows = self.table(network)
         head = next(row for row in reversed(rows) if len(row.shape) == 2).ours.rpartition(".")[0]
         return [row for row in rows if row.ours.rpartition(".")[0] == head]
 
     def fitted(self, network: AnySpec, tensors: Tensors) -> AnySpec:
         """Give a network the classes and channels that a file's first and last tensors have."""
-        rows = list(self.rows(plan(network)))
+        rows = self.table(network)
         first = next(row for row in rows if len(row.shape) == 4)
         last = next(row for row in reversed(rows) if len(row.shape) == 2)
         edits = {}
@@ -157,11 +162,11 @@ class Layout(ABC):
             edits["in_channels"] = first.axes.back(tensors[first.theirs]).shape[1]
         if _like(last, tensors):
             edits["num_classes"] = last.axes.back(tensors[last.theirs]).shape[0]
-        return network.edit(**{name: value for name, value in edits.items() if value > 0})
+        return network.edit(**{k: v for k, v in edits.items() if v > 0 and v != getattr(network, k)})
 
     def compare(self, network: AnySpec, tensors: Tensors) -> Match:
         """Account for every tensor of the file and of the network."""
-        rows = list(self.rows(plan(network)))
+        rows = self.table(network)
         wanted = {row.theirs: row for row in rows}
         missing = [row.theirs for row in rows if row.theirs not in tensors and not row.optional]
         unexpected = [name for name in tensors if name not in wanted]
@@ -174,7 +179,7 @@ class Layout(ABC):
 
     def read(self, network: AnySpec, tensors: Tensors) -> dict[str, Tensor]:
         """Turn their tensors into a state dict of ours."""
-        rows = (row for row in self.rows(plan(network)) if row.theirs in tensors)
+        rows = (row for row in self.table(network) if row.theirs in tensors)
         return {row.ours: row.axes.back(tensors[row.theirs]).contiguous() for row in rows}
 
     def write(self, network: AnySpec, state: Tensors) -> dict[str, Tensor]:
@@ -184,7 +189,7 @@ class Layout(ABC):
             raise UserError(
                 f"{self.name} has no network like {title(network)}: what it has computes like {have}."
             )
-        return {row.theirs: row.axes.there(state[row.ours]).contiguous() for row in self.rows(plan(network))}
+        return {row.theirs: row.axes.there(state[row.ours]).contiguous() for row in self.table(network)}
 
     def store(self, path: Path, tensors: dict[str, Tensor], metadata: Metadata) -> None:
         """Write their tensors in a file type that the library reads."""
@@ -200,6 +205,11 @@ class Layout(ABC):
         """Return the classes and the preprocessing that a source states, where its library writes them."""
         del source
         return None, None
+
+
+@lru_cache(maxsize=1)
+def _table(layout: Layout, network: AnySpec) -> tuple[Row, ...]:
+    return tuple(layout.rows(plan(network)))
 
 
 def _like(row: Row, tensors: Tensors) -> bool:
