@@ -230,7 +230,7 @@ def test_an_end_that_comes_too_late_is_obeyed(tmp_path: Path, monkeypatch: pytes
         terminate()
 
     monkeypatch.setattr(Run, "finish", late)
-    with pytest.raises(UserError, match=r"the run is over, but `residua train --resume shown` has to write"):
+    with pytest.raises(UserError, match=r"the run is over, but `residua report shown` has to write"):
         train("digits", out="shown", **QUICK | {"epochs": 1})
     with pytest.raises(UserError, match=r"the run is over\.$"):
         train("digits", out="plain", report=False, **QUICK | {"epochs": 1})

@@ -157,8 +157,8 @@ def _show(
     run: Run, settings: Settings, data: Data | None, summary: dict[str, Any], watch: Watch, code: int = 0
 ) -> None:
     """Show what a run came to, unless it is to end with this exit code."""
-    report = f", but `residua train --resume {run.folder}` has to write its report" * settings.report
-    with _at_once(f"the run is over{report}."):
+    page = f", but `residua report {run.folder}` has to write its page" * settings.report
+    with _at_once(f"the run is over{page}."):
         if code:
             raise SystemExit(code)
         show(run, settings, data, summary, watch)
