@@ -3,10 +3,10 @@
     python benchmarks/updates.py FOLDER [--network resnet50] [--rounds 7] [--steps 4] [--json]
 
 FOLDER has class folders; 160 photos copied ten times make an epoch long enough. Each form is a process of its
-own that waits while another computes. In each round the textbook's DataLoader has 0, 1 and 2 workers, and the
-best of them counts; what is read ahead between two turns is free for all, and the less the more steps a turn
-has. Residua does what an update of `residua train` does: reading, augmentation, the check of loss and
-gradients, the schedule; checkpoints and judging are left out, as in the textbook.
+own that waits while another computes. In each round the textbook's DataLoader has 0, 1 and 2 workers, of
+which the best over all rounds counts; what is read ahead between two turns is free for all, and the less the
+more steps a turn has. Residua does what an update of `residua train` does: reading, augmentation, the check
+of loss and gradients, the schedule; checkpoints and judging are left out, as in the textbook.
 `--also "same batch" packed compiled checkpointed "packed compiled"`: other forms of it, where "same batch"
 has no loader: what is missing to it is what loading costs. Memory is the whole process's peak; Residua's is
 that of the command `residua train`, from the check and the measuring to the report.
@@ -69,8 +69,13 @@ class Process:
         self.process = subprocess.Popen(
             [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.seconds: list[float] = []
+        self.turns: dict[int, list[float]] = {}  # seconds of an update, by the number of workers
         self.memory = 0.0
+
+    @property
+    def seconds(self) -> list[float]:
+        """Of each round, with the number of workers that is best over all of them."""
+        return min(self.turns.values(), key=statistics.median)
 
     def run(self, steps: int, workers: int = 0) -> float:
         """Return the seconds of an update."""
@@ -80,9 +85,10 @@ class Process:
         seconds, self.memory = map(float, self.process.stdout.readline().split())
         return seconds / steps
 
-    def best(self, steps: int, workers: list[int]) -> float:
-        """Return the seconds of an update with the number of workers that is best now."""
-        return min(self.run(steps, count) for count in workers)
+    def turn(self, steps: int, workers: list[int]) -> None:
+        """Run with each number of workers."""
+        for number in workers:
+            self.turns.setdefault(number, []).append(self.run(steps, number))
 
     def close(self) -> None:
         self.process.communicate()
@@ -140,7 +146,8 @@ def memory_of_command(options: argparse.Namespace, form: str) -> float:
     batch, size = BATCHES[options.network], SIZES[options.network]
     command = ["-m", "residua", "train", options.folder, "--model", options.network, "--size", size]
     command += ["--weights", "none", "--recipe", "fast", "--batch", batch]
-    chosen = {"threads": 1 if options.busy else 2, "optimizer": "sgd", "sizes": [1.0], "log_steps": 4}
+    chosen: dict[str, Any] = {"threads": 1 if options.busy else 2, "log_steps": 4}
+    chosen |= {"optimizer": "sgd", "learning_rate": 0.01, "sizes": [1.0]}
     chosen |= {"packed": size if size < 64 else size * 8 // 7} if "packed" in form else {}
     chosen |= {"compiled": True} if "compiled" in form else {}
     command += [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
@@ -185,11 +192,15 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     running = {name: Process(*command) for name, command in forms(options).items()}
     workers = {name: [0] if options.busy or "textbook" not in name else WORKERS for name in running}
     for name, process in running.items():
-        process.best(3, workers[name])  # kernels, caches and threads
+        process.turn(3, workers[name])  # kernels, caches and threads
+        process.turns.clear()
     for turn in range(options.rounds):
         order = list(running)
         for name in order[turn % len(order) :] + order[: turn % len(order)]:
-            running[name].seconds.append(running[name].best(options.steps, workers[name]))
+            running[name].turn(options.steps, workers[name])
+    for name, process in running.items():  # memory takes a while
+        found = ", ".join(f"{seconds:.3g}" for seconds in process.seconds)
+        print(f"{name}: {found} seconds an update", file=sys.stderr)
     for name, process in running.items():
         process.close()
         if "textbook" not in name and name != "same batch":
