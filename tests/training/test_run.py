@@ -165,6 +165,8 @@ def test_the_newest_unfinished_run_is_found(tmp_path: Path) -> None:
         assert run.folder == finished  # it was killed within its report
         (finished / "report.html").touch()
         assert run.complete
+        (finished / "report.html").unlink()
+        (finished / "config.yaml").write_text("a: [")  # stands in nobody's way
     with Run.newest_unfinished(tmp_path) as run, Run.newest_unfinished(tmp_path) as other:
         assert (run.folder, other.folder) == (new, old)
         with pytest.raises(UserError, match=rf"no run to resume\. .*process {os.getpid()}"):

@@ -324,8 +324,14 @@ def _make(folder: Path, anew: bool) -> None:
 def _unfinished(base: Path) -> Iterator[Path]:
     """Yield the runs below a folder that were begun and not finished, or lack their report."""
     for folder in base.iterdir() if base.is_dir() else ():
-        if (folder / CONFIG).is_file() and not _is_complete(folder):
+        if (folder / CONFIG).is_file() and not _is_over(folder):
             yield folder
+
+
+def _is_over(folder: Path) -> bool:
+    with contextlib.suppress(UserError):  # settings that cannot be read are told to whoever names the run
+        return _is_complete(folder)
+    return True
 
 
 def _is_complete(folder: Path) -> bool:
