@@ -48,6 +48,8 @@ from residua.training.pictures.loaders import Loaders
 from residua.training.pictures.packed import packed
 from residua.training.recipes import recipe
 from residua.training.settings import Settings
+from residua.training.settling.measuring import Unsettled, measured
+from residua.training.settling.stopwatch import Stopwatch
 from residua.training.updating.allocation import kept_memory
 from residua.training.updating.state import State
 from residua.training.updating.update import Updater
@@ -109,7 +111,6 @@ def settings(data: Data, options: argparse.Namespace) -> Settings:
         compiled="compiled" in options.form,
         checkpointing="checkpointed" in options.form,
         threads=1 if options.busy else 2,
-        workers=1,
     )
 
 
@@ -129,7 +130,9 @@ def residua(options: argparse.Namespace) -> Iterator[float]:
     """Make one update after the other as `residua train` does, and yield its loss."""
     data = open_data(str(options.folder))
     data = replace(data, parts=np.zeros(len(data), np.int8))
-    chosen = settings(data, options)
+    watch = Stopwatch(data, Path(options.folder), lambda asked: create(asked.spec))
+    readers = Unsettled(precision=False, compiled=False, packed=False)
+    chosen, _ = measured(settings(data, options), readers, watch)
     network = create(chosen.spec).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # PyTorch's own types lack it
     network.checkpointing = chosen.checkpointing

@@ -18,7 +18,7 @@ from residua.nets.plan import plan
 from residua.training.pictures.packed import packed
 from residua.training.settings import Settings
 from residua.training.settling import stopwatch
-from residua.training.settling.costs import ENDING, EXPLAINED
+from residua.training.settling.costs import ENDING, EXPLAINED, waiting
 from residua.training.settling.measuring import STEEPEST, Unsettled, measured
 from residua.training.settling.room import free_memory
 from residua.training.settling.stopwatch import CompileError, Stopwatch, Update
@@ -295,6 +295,30 @@ def test_as_many_threads_read_as_judging_needs() -> None:
     for reading, threads in ((0.0001, 1), (1.0, processors())):
         found, _ = measured(settings(workers=1), only(workers=True), Stated(reading=reading))
         assert found.workers == threads
+
+
+def test_little_is_read_by_who_computes_where_no_processor_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("residua.training.settling.measuring.processors", lambda: 4)
+    for reading, threads, device, readers in (
+        (0.00004, 4, "cpu", 0),  # 4 ms beside updates of 100 ms
+        (0.00006, 4, "cpu", 1),
+        (0.00004, 3, "cpu", 1),
+        (0.00004, 4, "cuda", 1),
+    ):
+        chosen = settings(threads=threads, device=device)
+        found, _ = measured(chosen, only(workers=True), Stated(reading=reading))
+        assert found.workers == readers
+
+
+def test_what_reading_adds_depends_on_who_reads() -> None:
+    watch = Stated(reading=0.002)  # 200 ms a batch, beside updates of 100 ms
+    for workers, device, added in (
+        (0, "cpu", 0.2),
+        (1, "cpu", 0.2 / processors()),
+        (0, "cuda", 0.2),
+        (1, "cuda", 0.1),
+    ):
+        assert waiting(settings(workers=workers, device=device), watch) == pytest.approx(added)
 
 
 def test_pictures_are_packed_where_reading_takes_a_share_worth_winning() -> None:

@@ -127,7 +127,8 @@ def _length(settings: Settings) -> str:
 
 def _computing(settings: Settings) -> str:
     s = settings
-    threads = f"{s.threads} thread{'s' * (s.threads > 1)}, {s.workers} more that read"
+    readers = f"{s.workers} more that read" if s.workers else "no other that reads"
+    threads = f"{s.threads} thread{'s' * (s.threads > 1)}, {readers}"
     parts = [s.device, s.precision, threads]
     named = {"compiled": s.compiled, "checkpointing": s.checkpointing, "deterministic": s.deterministic}
     return ", ".join([*parts, *(name for name, on in named.items() if on)])

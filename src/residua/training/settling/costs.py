@@ -36,11 +36,11 @@ def waiting(settings: Settings, watch: Stopwatch) -> float:
 def reading(settings: Settings, watch: Stopwatch, computing: float) -> float:
     """Return what reading a picture adds to computing it: the processors' time, where both are theirs."""
     alone = watch.reading(settings)
-    if watch.in_memory():
+    if watch.in_memory() or not settings.workers:
         return alone
     if settings.device == "cpu":
         return alone / processors()
-    return max(0.0, alone / max(1, settings.workers) - computing)
+    return max(0.0, alone / settings.workers - computing)
 
 
 def judged(settings: Settings, watch: Stopwatch) -> float:

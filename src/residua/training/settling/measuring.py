@@ -21,6 +21,7 @@ SMALLEST, LARGEST = 8, 1024  # batches that are tried
 FEWEST = 8  # updates in a pass
 STEEPEST = 2  # times the recipe's own rate, from which on SGD's does not follow a larger batch
 WORTH = 0.02  # share of the training that reading must take before packing is looked at
+LITTLE = 0.05  # share of an update that reading must take before a thread is taken from computing for it
 SPARE = 0.03  # share of a given time that is kept for what nobody foresaw
 
 
@@ -160,11 +161,16 @@ def _seconds(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> floa
 
 
 def _enough_workers(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decided:
-    """Let so many threads read that judging, which takes a third of an update, need not wait either."""
+    """Let so many threads read that judging, which takes a third of an update, need not wait either.
+
+    Where all processors compute, those that read hold them up, so little is read by who computes.
+    """
     if not unsettled.workers or watch.in_memory():
         return settings, None
-    share = 3 * watch.reading(settings) * settings.recipe.batch / watch.update(settings).each
-    return replace(settings, workers=max(1, min(processors(), math.ceil(share)))), None
+    share = watch.reading(settings) * settings.recipe.batch / watch.update(settings).each
+    if share < LITTLE and settings.device == "cpu" and settings.threads >= processors():
+        return replace(settings, workers=0), None
+    return replace(settings, workers=max(1, min(processors(), math.ceil(3 * share)))), None
 
 
 def _packed(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Decided:
