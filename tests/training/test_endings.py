@@ -120,6 +120,7 @@ def test_a_run_without_a_best_pass_ends_too(tmp_path: Path) -> None:
     fault, outcome = heard.said
     assert fault.endswith(f"ends without {EVALUATION} and {PREDICTIONS}.")
     assert outcome.startswith("No pass had a top1 that is a number") and "last.safetensors is the" in outcome
+    assert 'load("last.safetensors")' in (folder / "MODEL_CARD.md").read_text()
     assert isnan(Finished(folder, json.loads((folder / "summary.json").read_text())).best)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from residua import __version__
 from residua.data.dataset import Data
 from residua.files import replacing
+from residua.judging.runfiles import BEST, LAST
 from residua.training.settings import Settings
 
 NAME = "MODEL_CARD.md"
@@ -32,7 +33,7 @@ worse.
 ```python
 import residua
 
-model = residua.load("best.safetensors")
+model = residua.load("{file}")
 print(model.predict(pixels))  # 8-bit pixels (height, width, channels)
 ```
 
@@ -67,6 +68,7 @@ def write_card(folder: Path, settings: Settings, data: Data, summary: dict[str, 
         data=plain(settings.data),
         classes=len(data.classes),
         version=__version__,
+        file=LAST if summary["best"] is None else BEST,
         start="scratch" if settings.weights == "none" else f"the weights `{plain(settings.weights)}`",
         figures=_figures(summary),
         size=settings.preprocessing.size,
