@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 
 from lab.sweeping import TINY, experiment
-from lab.told import write_lab, write_trial
+from lab.told import PASSES, write_lab, write_trial
 from residua.errors import UserError
-from residua.files import claimed
+from residua.files import BusyError, claimed
 from residua.lab import carrying, running, written
+from residua.lab import sweep as sweeps
 from residua.lab.bypicture import packed
 from residua.lab.carrying import again, carry_out, is_done
 from residua.lab.experiment import MEASUREMENTS, Experiment
-from residua.lab.kept import check_folder, keep, restore, take
+from residua.lab.kept import THROUGH, check_folder, keep, restore, take
 from residua.lab.measurements import read_measured, write_measured
 from residua.lab.reporting.records import read_record
 from residua.lab.reporting.summary import write_summary
@@ -91,6 +92,20 @@ def test_more_of_the_same_training_is_added(tmp_path: Path, trial: Trial) -> Non
     write_measured(run, "responses", {"summary": {"deviation": 1.0}, "detail": None})
     assert keep(run, tmp_path) is None
     assert {"measured/error.json", "measured/responses.json"} <= files(kept(tmp_path, trial)).keys()
+
+
+def test_the_gradients_of_every_unit_are_kept(tmp_path: Path, trial: Trial) -> None:
+    """Nobody can measure them later; a file of before, with the first and last alone, is made whole."""
+    run, path = trained(trial, tmp_path / trial.name), kept(tmp_path, trial)
+    keep(run, tmp_path)
+    noted = files(path)[THROUGH]
+    assert [json.loads(line)["norms"] for line in noted.splitlines()][-1] == [PASSES / 2, 0.8, 0.9, 1.0]
+    thin = [{"epoch": n + 1, "norms": [(n + 1) / 2, 1.0]} for n in range(PASSES)]
+    write(path, files(path) | {THROUGH: "".join(json.dumps(line) + "\n" for line in thin)})
+    assert keep(run, tmp_path) is None and files(path)[THROUGH] == noted
+    run.rename(tmp_path / "gone")
+    restore(run, tmp_path)
+    assert keep(run, tmp_path) is None and files(path)[THROUGH] == noted
 
 
 def stopped(*_: Any, **asked: Any) -> None:
@@ -350,6 +365,26 @@ def test_everything_that_anybody_measures_is_kept(
     alone = experiment(networks={"a": {**TINY, "units": [1, 1, 2]}}, claims=[])
     sweep(tmp_path / "lab", alone, kept=tmp_path)
     assert made_up[-1] == []
+
+
+def test_who_waits_for_another_sweep_says_so_once(
+    tmp_path: Path, made_up: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried, left = vars(sweeps)["carry_out"], [5]
+
+    def held(trial: Trial, *given: Any, **settings: Any) -> None:
+        if trial.seed == 1 and left[0]:
+            left[0] -= 1
+            raise BusyError("held")
+        carried(trial, *given, **settings)
+
+    monkeypatch.setattr(sweeps, "carry_out", held)
+    monkeypatch.setattr(sweeps, "PATIENCE", 0.001)
+    onlooker = Listening()
+    alone = experiment(networks={"a": TINY}, claims=[])
+    assert sweep(tmp_path, alone, onlooker, seeds=2).complete and left == [0] and len(made_up) == 2
+    (said,) = onlooker.said
+    assert "seed1" in said and said.endswith("is at work in another sweep: waiting for it.")
 
 
 def test_one_bad_file_stops_no_sweep(tmp_path: Path, made_up: list[list[str]]) -> None:

@@ -37,13 +37,14 @@ from residua.lab.reporting.page import is_current, write_index, write_page
 from residua.lab.reporting.records import Record, find_records, read_record
 from residua.lab.reporting.summary import write_summary
 from residua.lab.reporting.svg import inline
+from residua.lab.reporting.throughout import gradients_throughout
 from residua.lab.reporting.words import answer
 from residua.lab.results import gather
 from residua.lab.running import run_experiment
 from residua.lab.trials import trials
 
 OWN = {  # figures beside errors and curves
-    "gradients": {"gradients-initial", "gradients-final", "gradient-ratio"},
+    "gradients": {"gradients-initial", "gradients-final", "gradient-ratio", "gradients-throughout"},
     "lesions": {"lesions"},
 }
 SHOWN = ("tables", "degradation", "gradients", "lesions")
@@ -292,6 +293,17 @@ def test_a_training_without_numbers_is_drawn(tmp_path: Path) -> None:
     assert inline(drawing.paint(), "", "").count("<path") > 4
 
 
+def test_gradients_through_training_are_those_that_were_noted(tmp_path: Path) -> None:
+    write_lab(tmp_path, experiment(measurements=["gradients"]))
+    drawing = gradients_throughout(record(tmp_path, "mine"))
+    assert drawing
+    last = [row[-1] for row in drawing.rows if row[:3] == ("a", 0, told.PASSES)]
+    assert last == [told.PASSES / 2, 0.8, 0.9, 1.0]  # three units, and behind them
+    first, *_, final = drawing.paint().axes[0].lines
+    assert (first.get_label(), final.get_label()) == ("pass 0", f"pass {told.PASSES}")
+    assert list(np.asarray(final.get_ydata())) == last
+
+
 def test_long_curves_are_thinned_in_figures_and_whole_in_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,7 +325,8 @@ def test_a_network_that_has_nothing_to_measure_is_left_out_of_a_figure(tmp_path:
             write_measured(tmp_path / "trials" / row.trial, name, nothing)
     gather(found.experiment, "quick", trials(found.experiment, "quick", "made up"), tmp_path).write()
     drawn = [each for each in drawings(record(tmp_path, "mine")) if each.name not in ("errors", "curves")]
-    assert drawn and {row[0] for each in drawn if each.name != "gradient-ratio" for row in each.rows} == {"b"}
+    noted = ("gradient-ratio", "gradients-throughout")  # whatever is measured
+    assert drawn and {row[0] for each in drawn if each.name not in noted for row in each.rows} == {"b"}
     assert write_page(record(tmp_path, "mine")).read_text().count("<svg ") == len(drawn) + 2
 
 
@@ -388,6 +401,7 @@ def test_without_matplotlib_a_page_has_tables_and_says_so(lab: Path, monkeypatch
         and "pip install &#34;residua[plots]&#34;" in text
         and "Paper against measured" in text
     )
+    assert not is_current(record(lab, "projections"))  # who installs it gets figures
 
 
 def test_a_page_is_written_anew_only_for_new_results(tmp_path: Path) -> None:

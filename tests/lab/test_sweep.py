@@ -34,7 +34,7 @@ from residua.lab.results import RESULTS, TABLE, Results, Row, read_results
 from residua.lab.running import run_experiment, run_experiments
 from residua.lab.sweep import Onlooker
 from residua.lab.trials import Trial, trials
-from residua.lab.workers import Task
+from residua.lab.workers import Task, Workers
 from residua.training.loop import StoppedError
 
 
@@ -143,6 +143,18 @@ def test_a_worker_that_is_killed_is_a_failure_with_its_reason(tmp_path: Path, di
     assert failed.state == "failed" and failed.trial in killed[0]
     assert "its process was ended by SIGKILL" in (failed.reason or "")
     assert run(tmp_path, digits).complete
+
+
+def test_a_worker_that_ended_while_it_had_nothing_to_do_is_given_nothing(tmp_path: Path) -> None:
+    task = Task(trials(experiment(), "quick", "gone")[0][1], tmp_path / "run", "nowhere", (), "cpu")
+    with Workers(1) as workers:
+        workers.give(task)
+        assert workers.hear().kind == "failed"
+        (first,) = workers._idle
+        first._process.kill()
+        first._process.wait()
+        workers.give(task)
+        assert workers.hear().kind == "failed" and len(workers._all) == 1
 
 
 def test_a_worker_to_which_nobody_listens_goes_on_until_it_is_asked_to_stop(

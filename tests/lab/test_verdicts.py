@@ -142,6 +142,12 @@ def test_a_bound_is_judged_by_the_side_of_the_interval(values: tuple[float, ...]
     assert judged_bound(claim(of="a", below=20.0), mirrored).word == word
 
 
+@pytest.mark.parametrize(("value", "word"), [(269_722, "holds"), (1_000_000, "does not hold")])
+def test_a_bound_of_what_is_counted_needs_no_repetition(value: float, word: str) -> None:
+    found = judged_bound(claim(of="a", quantity="parameters", below=300_000.0), sample(value))
+    assert (found.word, found.why) == (word, "as counted")
+
+
 def test_a_network_that_always_fails_alike_is_judged_by_its_pictures() -> None:
     wrong = np.arange(1000) % 10 > 0
     stuck = Sample(dict.fromkeys(range(3), 90.0), dict.fromkeys(range(3), wrong))

@@ -82,7 +82,7 @@ def write_trial(run: Path, trial: Trial, measurements: Sequence[str], place: int
     for name, values in found.items():
         write_measured(run, name, dict(values))
     for each in range(1, PASSES + 1):
-        note(run, each, [each / 2, 1.0])
+        note(run, each, [each / 2, 0.8, 0.9, 1.0])
 
 
 def _responses(draws: np.random.Generator) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from residua.lab.notes import NOTES, notes_of
 from residua.lab.trials import Trial
 
 NAMES = re.compile(rf"(trial|made|summary)\.json|metrics\.jsonl|{FOLDER}/\w+\.jsonl?")
+THROUGH = f"{FOLDER}/{NOTES}"
 DRAWN = ("epoch", "step", "train_loss", "val_loss", "val_top1")  # of the metrics, after each pass
 LARGEST = 16_000_000  # bytes, of a file that may have come from anywhere
 PATIENCE = 100  # times that a file which another sweep writes is tried again, ten in a second
@@ -60,7 +61,7 @@ def keep(run: Path, folder: Path) -> str | None:
             return f"{error} It is replaced."
         known, found = _measured(before), _measured(files)
         if not before or _alike(before, files):
-            if found - known:
+            if found - known or len(files[THROUGH]) > len(before.get(THROUGH, "")):
                 _write(path, before | files)
             return None
         if found - known and not known - found:
@@ -174,15 +175,13 @@ def _files(run: Path) -> Files:
     passes = [json.dumps(line) + "\n" for line in lines if line["val_top1"] is not None]
     there = [name for name in (TRIAL, MADE, SUMMARY) if (run / name).exists()]
     there += [f"{FOLDER}/{name}.json" for name in HOW if read_measured(run, name)]
-    gathered = {METRICS: "".join(passes), f"{FOLDER}/{NOTES}": _thinned(run)}
+    gathered = {METRICS: "".join(passes), THROUGH: _noted(run)}
     return gathered | {name: (run / name).read_text(encoding="utf-8") for name in there}
 
 
-def _thinned(run: Path) -> str:
-    """Leave the first and the last gradient of each pass, whose ratio is what is drawn."""
-    lines = [
-        {"epoch": each["epoch"], "norms": [each["norms"][0], each["norms"][-1]]} for each in notes_of(run)
-    ]
+def _noted(run: Path) -> str:
+    """Return the gradients of each pass once, whatever was cut off or made again."""
+    lines = [{"epoch": each["epoch"], "norms": each["norms"]} for each in notes_of(run)]
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
@@ -195,4 +194,4 @@ def _measured(files: Files) -> set[str]:
 def _alike(before: Files, files: Files) -> bool:
     """Whether these are of one training: on another machine it ends with other last bits."""
     both = [f"{FOLDER}/{name}.json" for name in _measured(before) & _measured(files)]
-    return all(before.get(name) == files.get(name) for name in (METRICS, f"{FOLDER}/{NOTES}", *both))
+    return all(before.get(name) == files.get(name) for name in (METRICS, *both))

@@ -59,6 +59,7 @@ class Sweep:
         missing = [left for task in tasks if (left := _missing(task, more.get(task.trial.digest, ())))]
         self.finished = len(tasks) - len(missing)
         self._waiting = deque(missing)
+        self._said: set[str] = set()  # the trials of which it was said that another sweep has them
         self.course = Course([task.trial for task in missing], self.jobs)
 
     def go(self) -> None:
@@ -89,8 +90,8 @@ class Sweep:
                     device=task.device,
                     heard=heard,
                 )
-            except BusyError as error:
-                self._put_off(task, str(error))
+            except BusyError:
+                self._put_off(task)
                 time.sleep(PATIENCE)
             except StoppedError:
                 raise
@@ -116,7 +117,7 @@ class Sweep:
 
     def _hear(self, word: Word) -> None:
         if word.kind == "busy":
-            self._put_off(word.task, word.reason)
+            self._put_off(word.task)
             time.sleep(PATIENCE)
         else:
             if word.kind == "died":  # and could not say so itself
@@ -128,11 +129,12 @@ class Sweep:
         self.course.began(task.trial)
         return task
 
-    def _put_off(self, task: Task, reason: str) -> None:
+    def _put_off(self, task: Task) -> None:
         """Try again later what another sweep holds: then it is done, or free."""
         self.course.put_off(task.trial)
-        if not self._waiting:
-            self.onlooker.say(reason)
+        if not self._waiting and task.trial.digest not in self._said:
+            self.onlooker.say(f"{task.run.name} is at work in another sweep: waiting for it.")
+            self._said.add(task.trial.digest)
         self._waiting.append(task)
 
     def _moved(self, task: Task, share: float) -> None:

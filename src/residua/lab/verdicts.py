@@ -52,6 +52,10 @@ def judged_number(claim: Claim, sample: Sample, others: Sequence[Sample] = ()) -
 
 def judged_bound(claim: Claim, sample: Sample, others: Sequence[Sample] = ()) -> Verdict:
     """Judge a bound by the mean's interval: it must lie on the right side of it."""
+    if claim.exact and sample.spread:
+        value = sample.spread.median
+        word, _ = _bounded(claim, Interval(value, 0.0))
+        return Verdict(claim, word, "as counted", value, None, sample.spread.n)
     return _by_mean(claim, sample, others, _bounded)
 
 

@@ -67,6 +67,11 @@ class Worker:
             self._to.write(json.dumps(task.as_json()) + "\n")
             self._to.flush()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it may be given a task."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """Let it save what it has, and end."""
         with suppress(BrokenPipeError):
@@ -138,7 +143,10 @@ class Workers:
         return bool(self._idle) or len(self._all) < self._count
 
     def give(self, task: Task) -> None:
-        """Hand a task to one that has nothing to do."""
+        """Hand a task to one that has nothing to do, and was not ended meanwhile."""
+        for worker in [each for each in self._idle if not each.alive]:
+            self._idle.remove(worker)
+            self._drop(worker)
         if not self._idle:
             self._all.append(Worker(self._words))
             self._idle.append(self._all[-1])
@@ -148,9 +156,12 @@ class Workers:
         """Wait for the next word of any."""
         worker, word = self._words.get()
         if word.kind == "died":
-            worker.close()
-            worker.wait()
-            self._all.remove(worker)
+            self._drop(worker)
         elif word.kind != "moved":
             self._idle.append(worker)
         return word
+
+    def _drop(self, worker: Worker) -> None:
+        worker.close()
+        worker.wait()
+        self._all.remove(worker)

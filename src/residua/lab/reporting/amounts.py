@@ -41,4 +41,4 @@ def reach(found: Values) -> str:
 
 def in_words(quantity: str) -> str:
     """Write a quantity's name for people."""
-    return WORDS.get(quantity, quantity.replace("_", " ").replace(".", ": "))
+    return WORDS.get(quantity, quantity.replace("_", " ").replace(".", ": ", 1))

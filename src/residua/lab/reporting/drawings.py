@@ -5,6 +5,7 @@ from __future__ import annotations
 from residua.lab.reporting import curves, errors, inner
 from residua.lab.reporting.drawing import Drawing
 from residua.lab.reporting.records import Record
+from residua.lab.reporting.throughout import gradients_throughout
 
 
 def drawings(record: Record) -> list[Drawing]:
@@ -14,6 +15,7 @@ def drawings(record: Record) -> list[Drawing]:
         inner.gradients(record, "initial"),
         inner.gradients(record, "final"),
         curves.ratios(record),
+        gradients_throughout(record),
         inner.lesions(record),
         inner.paths(record),
         errors.statistics(record),

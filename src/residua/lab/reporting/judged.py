@@ -92,7 +92,7 @@ def _measured(record: Record, row: Values) -> str:
     text = number(value, _decimals(claim)) + unit
     if "less" in claim:
         both = [_amount(record, filled(record, claim[name]), quantity) for name in ("less", "than")]
-        text = f"{both[0]} and {both[1]}, difference {number(value)}"
+        text = f"{both[0]} and {both[1]}, mean difference {number(value)}"
     if row["interval"]:
         low, high = row["interval"]
         text += f" [{number(low)}, {number(high)}]"
