@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -461,3 +462,27 @@ def test_what_is_not_there_is_said(lab: Path, tmp_path: Path) -> None:
     (tmp_path / "mine" / "quick" / "results.json").write_text("{}")
     with pytest.raises(UserError, match="says nothing of experiment: run the experiment once more"):
         write_pages(tmp_path)
+
+
+def test_one_damaged_result_stands_in_no_others_way(tmp_path: Path) -> None:
+    write_lab(tmp_path, experiment())
+    write_lab(tmp_path, experiment(name="yours"))
+    (tmp_path / "mine" / "quick" / "results.json").write_text("{}")
+    said: list[str] = []
+    page, index = write_pages(tmp_path, say=said.append)
+    assert page == tmp_path / "yours" / "quick" / "report.html"
+    (sentence,) = said
+    assert "mine/quick/results.json says nothing of experiment" in sentence and sentence in index.read_text()
+    with pytest.raises(UserError, match="says nothing of experiment"):
+        write_pages(tmp_path, "mine", say=said.append)
+
+
+def test_papers_numbers_are_of_as_many_classes(tmp_path: Path) -> None:
+    claims = [
+        {"id": f"a-{classes}", "says": "So many.", "of": "a", "number": number, "classes": classes}
+        for classes, number in ((10, "5.93"), (100, "25.16"))
+    ]
+    write_lab(tmp_path, experiment(claims=claims))
+    found = record(tmp_path, "mine")
+    for classes, value in ((10, 5.93), (100, 25.16), (None, 5.93)):
+        assert errors.printed(replace(found, result={**found.result, "classes": classes}))["a"].value == value

@@ -29,11 +29,11 @@ def report(
     from residua.lab.reporting.summary import write_summary
 
     name = which and name_of(which)
+    say = partial(typer.echo, err=True)
     if into:
-        say = partial(typer.echo, err=True)
-        written = [write_summary(record, into, say) for record in wanted(out, name, scale)]
+        written = [write_summary(record, into, say) for record in wanted(out, name, scale, say)]
     else:
-        written = write_pages(out, name, scale)
+        written = write_pages(out, name, scale, say)
     if json:
         return typer.echo(json_format.dumps([str(path) for path in written], indent=2))
     for path in written:

@@ -134,6 +134,7 @@ class Results:
             "question": self.experiment.question,
             "scale": self.scale,
             "data": self.data,
+            "classes": self.cifar,
             "complete": self.complete,
             "networks": [
                 {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ROW = 0.42  # inches
 BESIDE = 1.03  # times the depth, so that two families are not on top of each other
 SEEN = (0, (1, 2))
+CLASSES = 10  # of the papers' pictures that stand beside those of no such data
 KINDS = {"running": "o", "batch": "s", "exact": "^"}
 Printed = Mapping[str, "Number"]
 
@@ -37,8 +38,11 @@ class Number:
 def printed(record: Record) -> dict[str, Number]:
     """Return the papers' errors by label, trained here or not; only those for such data, if any are."""
     found: dict[bool, dict[str, Number]] = {True: {}, False: {}}
+    classes = record.result.get("classes") or CLASSES
     for row in record.claims:
         claim, beside = row["claim"], row["verdict"] == APART
+        if claim.get("classes", CLASSES) != classes:
+            continue
         if claim.get("quantity") != "error" or not claim.get("of") or "over" in claim:
             continue
         value = Claim.read(dict(claim), record.name).printed[0] if "number" in claim else claim.get("above")

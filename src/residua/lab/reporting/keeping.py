@@ -53,15 +53,19 @@ class Pages:
         self._spent += time.monotonic() - began
 
 
-def write_pages(lab: Path, name: str | None = None, scale: str | None = None) -> list[Path]:
+def write_pages(
+    lab: Path, name: str | None = None, scale: str | None = None, say: Callable[[str], object] | None = None
+) -> list[Path]:
     """Write the pages of all experiments and scales, or of those named, and the one that leads to all."""
-    pages = [write_page(record) for record in wanted(lab, name, scale)]
+    pages = [write_page(record) for record in wanted(lab, name, scale, say)]
     return [*pages, write_index(lab)]
 
 
-def wanted(lab: Path, name: str | None = None, scale: str | None = None) -> list[Record]:
+def wanted(
+    lab: Path, name: str | None = None, scale: str | None = None, say: Callable[[str], object] | None = None
+) -> list[Record]:
     """Return the records asked for; without any it is an error that says what to do."""
-    found = find_records(lab, name, scale)
+    found = find_records(lab, name, scale, say)
     if not found:
         at = f" at scale {scale}" if scale else ""
         raise UserError(

@@ -48,7 +48,8 @@ def write_page(record: Record) -> Path:
 
 def write_index(lab: Path) -> Path:
     """Write the page that leads to every experiment of which there are results."""
-    records = find_records(lab)
+    unreadable: list[str] = []
+    records = find_records(lab, say=unreadable.append)
     pages = {
         record.digest: os.path.relpath(record.folder / PAGE, lab).replace(os.sep, "/")
         for record in records
@@ -57,7 +58,7 @@ def write_index(lab: Path) -> Path:
     text = (
         _templates()
         .get_template("index.html")
-        .render(records=records, pages=pages, words=words, version=__version__)
+        .render(records=records, pages=pages, unreadable=unreadable, words=words, version=__version__)
     )
     write(lab / INDEX, text)
     return lab / INDEX

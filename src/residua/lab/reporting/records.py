@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -176,8 +176,16 @@ def read_record(lab: Path, name: str, scale: str) -> Record:
     return Record(lab, result, maker(folder_of(lab, name, scale)))
 
 
-def find_records(lab: Path, name: str | None = None, scale: str | None = None) -> list[Record]:
-    """Return every experiment and scale of which there are results, or those asked for, in order."""
+def find_records(
+    lab: Path,
+    name: str | None = None,
+    scale: str | None = None,
+    say: Callable[[str], object] | None = None,
+) -> list[Record]:
+    """Return every experiment and scale of which there are results, or those asked for, in order.
+
+    Of those that nobody asked for by name one that cannot be read stands in no other's way: it is said.
+    """
     if scale and scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     there = [path.parent for each in SCALES for path in lab.glob(f"*/{each}/{RESULTS}")]
@@ -188,7 +196,15 @@ def find_records(lab: Path, name: str | None = None, scale: str | None = None) -
     ]
     if not chosen and name:
         chosen = [(experiment(name).name, scale or next(iter(SCALES)))]  # whose reading says what to do
-    return [read_record(lab, *each) for each in sorted(chosen, key=_place)]
+    records = []
+    for each in sorted(chosen, key=_place):
+        try:
+            records.append(read_record(lab, *each))
+        except UserError as error:
+            if name or not say:
+                raise
+            say(str(error))
+    return records
 
 
 def _place(found: tuple[str, str]) -> tuple[int, str, int]:
