@@ -173,12 +173,15 @@ def test_the_time_left_follows_from_what_was_finished(monkeypatch: pytest.Monkey
     course = Course(trials, jobs=1)
     assert in_words(course.left) == ""
     course.began(trials[0])
+    course.moved(trials[0], 0.0)
     now[0] = 10
+    course.moved(trials[0], 1.0)
     course.ended(trials[0])
     assert (course.left or 0) > 60  # the large ones by their multiply-adds
     course.began(trials[1])
+    course.moved(trials[1], 0.0)
     now[0] = 110
-    course.moved(trials[1], 0.5)
+    course.moved(trials[1], 1.0)
     course.ended(trials[1])
     assert course.left == pytest.approx(10 + 100)
     course.jobs = 2
