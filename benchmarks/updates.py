@@ -14,7 +14,8 @@ Where the processor does not multiply in bf16, all compute in fp32.
 The share of the peak is of what the processor's multiplying instructions could do (`peak.py`, one core's
 times two), where an update needs three times the multiplications of the network.
 
-On a machine that is never quiet, `--busy` gives each form one thread, no workers, and counts processor time.
+On a machine that is never quiet, `--busy` gives each form one thread, the textbook no workers, and
+counts processor time.
 """
 
 from __future__ import annotations
