@@ -131,12 +131,12 @@ class Claim:
             )
         return cls(**values)
 
-    def labels(self, shallow: int, deep: int) -> tuple[str | None, ...]:
-        """Return the labels `of`, `over`, `less` and `than`, with these depths for {shallow} and {deep}."""
+    def labels(self, shallow: int, deep: int) -> dict[str, str]:
+        """Return the labels that it names, by field, with these depths for {shallow} and {deep}."""
         depths = {"shallow": shallow, "deep": deep}
+        named = {"of": self.of, "over": self.over, "less": self.less, "than": self.than}
         try:
-            named = (self.of, self.over, self.less, self.than)
-            return tuple(label.format_map(depths) if label else None for label in named)
+            return {name: label.format_map(depths) for name, label in named.items() if label}
         except (KeyError, ValueError, IndexError, AttributeError):
             raise UserError(
                 f"claim {self.id!r} has other braces than {{shallow}} and {{deep}}: name the network."
@@ -201,10 +201,9 @@ def check_claims(claims: Sequence[Claim], measurements: Sequence[str], scales: S
         seen.add(claim.id)
         _check_quantity(claim, measurements)
         filled = [(labels, claim.labels(*depths)) for labels, depths in scales]
-        for place in range(len(claim.labels(0, 0)) if claim.trained else 0):
-            named = [(labels, label[place]) for labels, label in filled if label[place]]
-            if named and not any(label in labels for labels, label in named):
-                raise unknown(f"network in claim {claim.id!r}", str(named[0][1]), known)
+        for name in claim.labels(0, 0) if claim.trained else ():
+            if not any(label[name] in labels for labels, label in filled):
+                raise unknown(f"network in claim {claim.id!r}", filled[0][1][name], known)
 
 
 def _check_quantity(claim: Claim, measurements: Sequence[str]) -> None:

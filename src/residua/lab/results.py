@@ -14,14 +14,13 @@ from typing import Any, Literal
 
 from residua.errors import UserError
 from residua.files import replacing
-from residua.judging.runfiles import METRICS, SUMMARY, read_metrics
+from residua.judging.runfiles import SUMMARY
 from residua.lab.bypicture import Each
 from residua.lab.carrying import failure, is_done
 from residua.lab.chance import Sample, Spread
 from residua.lab.claims import COUNTED, Claim
 from residua.lab.experiment import Experiment, Member
 from residua.lab.measurements import ERROR, Found, applies, by_picture, read_measured, write_json
-from residua.lab.notes import notes_of
 from residua.lab.trials import Trial
 from residua.lab.verdicts import APART, Verdict, judged_bound, judged_number, judged_order
 from residua.nets.plan import plan
@@ -116,16 +115,6 @@ class Results:
         """
         return read_measured(self.lab / "trials" / row.trial, name)
 
-    def passes(self, row: Row) -> list[dict[str, Any]]:
-        """Return the metrics after each pass, for curves."""
-        run = self.lab / "trials" / row.trial
-        lines = read_metrics(run) if (run / METRICS).exists() else []
-        return [line for line in lines if line["val_loss"] is not None]
-
-    def gradients_through_training(self, row: Row) -> list[dict[str, Any]]:
-        """Return the gradients that were taken down after each pass."""
-        return notes_of(self.lab / "trials" / row.trial)
-
     def as_json(self) -> dict[str, Any]:
         """Return all of it as plain data: the same bytes wherever the same was measured."""
         return {
@@ -150,7 +139,7 @@ class Results:
                 label: {quantity: spread.as_json() for quantity, spread in found.items()}
                 for label, found in self.summary().items()
             },
-            "claims": [verdict.as_json() for verdict in self.verdicts()],
+            "claims": [self._told(verdict) for verdict in self.verdicts()],
         }
 
     def write(self) -> None:
@@ -176,9 +165,18 @@ class Results:
                 writer.writerow([member.label, title(member.spec), "", "counted", "", *counted, ""])
         return text.getvalue()
 
+    def _labels(self, claim: Claim) -> dict[str, str]:
+        return claim.labels(*self.experiment.scale(self.scale).ends)
+
+    def _told(self, verdict: Verdict) -> dict[str, Any]:
+        """Return a verdict as plain data, the claim's labels as they are at this scale."""
+        told = verdict.as_json()
+        return {**told, "claim": {**told["claim"], **self._labels(verdict.claim)}}
+
     def _verdict(self, claim: Claim) -> Verdict:
-        of, over, less, than = claim.labels(*self.experiment.scale(self.scale).ends)
-        if why := self._apart(claim, [name for name in (of, over, less, than) if name]):
+        named = self._labels(claim)
+        of, over, less, than = (named.get(name) for name in ("of", "over", "less", "than"))
+        if why := self._apart(claim, list(named.values())):
             return Verdict(claim, APART, why, *self._beside(of, claim))
         if less and than:
             return self._order(claim, less, than)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from residua.lab.claims import ERRORS
 from residua.lab.reporting.records import Values
 
 WORDS = {
@@ -9,7 +10,6 @@ WORDS = {
     "multiply_adds": "multiply-adds",
     "unit_weights": "weights of a unit",
 }
-PERCENT = ("error", "train_error")
 ROUNDING = 1e-12  # what adding up leaves
 
 
@@ -31,7 +31,7 @@ def spread(found: Values | None, quantity: str) -> str:
 
 def middle(found: Values, quantity: str) -> str:
     """Write the median over the seeds."""
-    return number(found["median"]) + ("%" if quantity in PERCENT else "")
+    return number(found["median"]) + ("%" if quantity in ERRORS else "")
 
 
 def reach(found: Values) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
-from residua.lab.claims import COUNTED, Claim
-from residua.lab.reporting.amounts import PERCENT, in_words, number
+from residua.lab.claims import COUNTED, ERRORS, Claim
+from residua.lab.reporting.amounts import in_words, number
 from residua.lab.reporting.records import Record, Values
 from residua.lab.verdicts import APART, FAILS, HOLDS, OPEN
 
@@ -49,9 +48,9 @@ def _judged(record: Record, row: Values) -> Judged:
     if word == APART and row["measured"] is not None:
         word, why = "beside", f"{why}: not to be compared"
     return Judged(
-        filled(record, claim["says"]),
+        claim["says"],
         place,
-        _paper(record, claim),
+        _paper(claim),
         _measured(record, row),
         0 if claim.get("quantity") in COUNTED else int(row["n"]),
         word,
@@ -61,14 +60,13 @@ def _judged(record: Record, row: Values) -> Judged:
     )
 
 
-def _paper(record: Record, claim: Values) -> str:
-    unit = "%" if claim.get("quantity") in PERCENT and "over" not in claim else ""
+def _paper(claim: Values) -> str:
+    unit = "%" if claim.get("quantity") in ERRORS and "over" not in claim else ""
     if "number" in claim:
         spread = f" ± {claim['spread']:g}" if claim.get("spread") else ""
         return f"{claim['number']}{spread}{unit}"
     if "less" in claim:
-        less, than = (filled(record, claim[name]) for name in ("less", "than"))
-        return f"{less} < {than}" + _of_quantity(claim)
+        return f"{claim['less']} < {claim['than']}" + _of_quantity(claim)
     bounds = [
         f"{sign} {claim[name]:g}{unit}" for name, sign in (("above", ">"), ("below", "<")) if name in claim
     ]
@@ -88,10 +86,10 @@ def _measured(record: Record, row: Values) -> str:
     if value is None:
         return ""
     quantity = claim.get("quantity", "error")
-    unit = "%" if quantity in PERCENT and "over" not in claim else ""
+    unit = "%" if quantity in ERRORS and "over" not in claim else ""
     text = number(value, _decimals(claim)) + unit
     if "less" in claim:
-        both = [_amount(record, filled(record, claim[name]), quantity) for name in ("less", "than")]
+        both = [_amount(record, claim[name], quantity) for name in ("less", "than")]
         text = f"{both[0]} and {both[1]}, mean difference {number(value)}"
     if row["interval"]:
         low, high = row["interval"]
@@ -112,15 +110,4 @@ def _amount(record: Record, label: str, quantity: str) -> str:
         value: float | None = record.networks.get(label, {}).get(quantity)
     else:
         value = record.middle(label, quantity)
-    return "-" if value is None else number(value) + ("%" if quantity in PERCENT else "")
-
-
-def filled(record: Record, text: str) -> str:
-    """Fill in {shallow} and {deep}: the least and greatest depth of a network that is called so."""
-    if "{" not in text:
-        return text
-    pattern = re.sub(r"\\\{\w+\\\}", r"(\\d+)", re.escape(text))
-    depths = [int(found[1]) for label in record.networks if (found := re.fullmatch(pattern, label))]
-    if not depths:
-        return text
-    return text.replace("{shallow}", str(min(depths))).replace("{deep}", str(max(depths)))
+    return "-" if value is None else number(value) + ("%" if quantity in ERRORS else "")

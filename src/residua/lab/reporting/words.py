@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from residua.lab.reporting.judged import filled
 from residua.lab.reporting.records import Record, Values
 from residua.lab.verdicts import FAILS, HOLDS, OPEN
 
@@ -55,7 +54,7 @@ def answer(record: Record) -> list[str]:
     sentences[0] = sentences[0][0].upper() + sentences[0][1:]
     for word, beginning in ((FAILS, "Not borne out"), (HOLDS, "Borne out")):
         if rows := by_word[word]:
-            sentences.append(f"{beginning}: {_quoted(record, rows)}")
+            sentences.append(f"{beginning}: {_quoted(rows)}")
     return sentences
 
 
@@ -67,8 +66,8 @@ def _verb(word: str, count: int) -> str:
     return "holds" if count == 1 else "hold"
 
 
-def _quoted(record: Record, rows: Sequence[Values]) -> str:
-    said = [f"“{filled(record, row['claim']['says']).rstrip('.')}”" for row in rows[:QUOTED]]
+def _quoted(rows: Sequence[Values]) -> str:
+    said = [f"“{row['claim']['says'].rstrip('.')}”" for row in rows[:QUOTED]]
     more = f", and {len(rows) - QUOTED} more" if len(rows) > QUOTED else ""
     return "; ".join(said) + more + "."
 
