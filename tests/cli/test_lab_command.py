@@ -54,6 +54,8 @@ def test_the_list_names_every_experiment() -> None:
     assert all(name in told.stdout for name in ("tables", "shortcuts", "lesions", "norm"))
     rows = json.loads(run("list", "--json").stdout)
     assert len(rows) == 12 and rows[0]["name"] == "tables" and rows[0]["claims"] > 10
+    assert rows[0]["trainings"]["small"] == 0
+    assert rows[1]["trainings"] == {"quick": 12, "small": 12, "paper": 50}  # networks times seeds
 
 
 def test_an_experiment_that_trains_nothing() -> None:

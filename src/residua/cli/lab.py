@@ -16,7 +16,6 @@ from residua.cli.completion import experiments, one_of
 from residua.lab import LAB
 
 app = typer.Typer(help="Run the papers' experiments, and your own.", no_args_is_help=True)
-app.command()(lab_report.report)
 
 Which = Annotated[
     str,
@@ -33,18 +32,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List the experiments that come with Residua, with what each costs at every scale."""
+    """List the experiments that come with Residua, with how many trainings each is at every scale."""
     from residua.cli.lab_tables import experiments_table
     from residua.cli.tables import show
     from residua.lab.catalogue import experiments
 
     found = experiments()
     if json:
-        rows = [
-            {"name": each.name, "title": each.title, "question": each.question, "claims": len(each.claims)}
-            for each in found
-        ]
-        return typer.echo(json_format.dumps(rows, indent=2))
+        return typer.echo(json_format.dumps([each.as_json() for each in found], indent=2))
     return show(experiments_table(found))
 
 
@@ -119,6 +114,9 @@ def new(name: Annotated[str, typer.Argument(help="What to call it: NAME.yaml is 
 
     path = write_example(name)
     typer.echo(f"written to {path}: `residua lab run {path}` runs it.", err=True)
+
+
+app.command()(lab_report.report)
 
 
 def _print(lab: Path, results: Sequence[Mapping[str, Any]], json: bool) -> None:

@@ -21,11 +21,10 @@ def experiments_table(experiments: Iterable[Experiment]) -> Table:
     """One line for each experiment."""
     table = _table("experiment", "question", "claims", *(f"{scale}: trainings" for scale in SCALES))
     for each in experiments:
-        trainings = [
-            str(len(each.members(scale)) * each.scale(scale).seeds) if each.trained else "none"
-            for scale in SCALES
-        ]
-        table.add_row(each.name, each.question, str(len(each.claims)), *trainings)
+        trainings = [each.trainings(scale) for scale in SCALES]
+        table.add_row(
+            each.name, each.question, str(len(each.claims)), *(str(count or "none") for count in trainings)
+        )
     table.caption = "Experiments share trainings of the same network."
     return table
 

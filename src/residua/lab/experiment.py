@@ -111,6 +111,16 @@ class Experiment:
             )
         return [member for label, member in found.items() if label not in chosen.without]
 
+    def trainings(self, scale: str) -> int:
+        """Return how many trainings it is at a scale."""
+        return len(self.members(scale)) * self.scale(scale).seeds if self.trained else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return in short what it is as plain data."""
+        told = {"name": self.name, "title": self.title, "question": self.question}
+        trainings = {scale: self.trainings(scale) for scale in SCALES}
+        return {**told, "claims": len(self.claims), "trainings": trainings}
+
     def _labels(self) -> list[Labels]:
         """Return the networks' labels at every scale that can be filled in."""
         found: list[Labels] = []
