@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import traceback
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from residua.errors import UserError
 from residua.files import BusyError, claimed
 from residua.judging.runfiles import CONFIG, LAST, SUMMARY
 from residua.lab.makers import noted
-from residua.lab.measurements import ERROR, HOW, applies, measure, read_measured, write_json
+from residua.lab.measurements import ERROR, HOW, applies, measure, read_json, read_measured, write_json
 from residua.lab.notes import Heard, Notes
 from residua.lab.pictures import changed, look_at
 from residua.lab.trained import Trained
@@ -94,10 +93,8 @@ def note_failure(run: Path, reason: str, details: str = "") -> None:
 
 def failure(run: Path) -> str | None:
     """Return why a trial could not be carried out when it was last tried."""
-    try:
-        return str(json.loads((run / FAILED).read_text(encoding="utf-8"))["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    reason = read_json(run / FAILED).get("reason")
+    return None if reason is None else str(reason)
 
 
 def in_short(error: Exception) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from residua.errors import UserError
-from residua.lab.measurements import write_json
+from residua.lab.measurements import read_json, write_json
 from residua.training.keeping.environment import environment
 
 MADE = "made.json"
@@ -33,8 +32,4 @@ def noted(folder: Path, device: str) -> Iterator[None]:
 
 def maker(folder: Path) -> dict[str, Any]:
     """Return who made what lies in a folder; nothing if that is not known."""
-    try:
-        found = json.loads((folder / MADE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_json(folder / MADE)

@@ -99,6 +99,15 @@ def write_json(path: Path, values: Mapping[str, Any], indent: int | None = 1) ->
         temporary.write_text(json.dumps(finite(values), indent=indent) + "\n", encoding="utf-8")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a file holds; nothing where there is none, or it is damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def applies(name: str, spec: AnySpec) -> bool:
     """Whether a measurement means something for a network."""
     residual = isinstance(spec, Spec) and spec.residual

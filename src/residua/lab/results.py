@@ -20,7 +20,7 @@ from residua.lab.carrying import failure, is_done
 from residua.lab.chance import Sample, Spread
 from residua.lab.claims import COUNTED, Claim
 from residua.lab.experiment import Experiment, Member
-from residua.lab.measurements import ERROR, Found, applies, by_picture, read_measured, write_json
+from residua.lab.measurements import ERROR, Found, applies, by_picture, read_json, read_measured, write_json
 from residua.lab.trials import Trial
 from residua.lab.verdicts import APART, Verdict, judged_bound, judged_number, judged_order
 from residua.nets.plan import plan
@@ -294,7 +294,7 @@ def _row(member: Member, trial: Trial, lab: Path, measurements: Sequence[str]) -
     run = trial.folder(lab)
     done = is_done(run, trial, measurements)
     reason = None if done else failure(run)
-    summary = _summary(run)
+    summary = read_json(run / SUMMARY)
     return Row(
         member.label,
         title(trial.spec),
@@ -307,14 +307,6 @@ def _row(member: Member, trial: Trial, lab: Path, measurements: Sequence[str]) -
         _number(summary, "skipped"),
         _values(run, trial, measurements),
     )
-
-
-def _summary(run: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _number(summary: Mapping[str, Any], name: str) -> int:
