@@ -51,6 +51,12 @@ def replacing(path: Path) -> Iterator[Path]:
             os.close(handle)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text, whole or not at all; what UTF-8 cannot hold becomes an escape."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
 def _unwritable(path: Path, error: OSError) -> UserError:
     return UserError(f"{path} cannot be written: {error.strerror or error}.")
 

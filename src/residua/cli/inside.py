@@ -149,7 +149,7 @@ def gradients(
     part: Part = None,
     split: Split = None,
     root: Root = None,
-    limit: Limit = 128,
+    limit: Limit = 32,
     seed: Seed = 0,
     device: Device = "auto",
     workers: Workers = None,

@@ -6,13 +6,11 @@ import base64
 import io
 import math
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from residua.files import replacing
 from residua.text import visible
 
 LONGEST = 160  # characters of a name
@@ -28,14 +26,9 @@ def templates(*packages: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": _short, "lines": _lines, "percent": _percent, "count": _count}
+    environment.filters |= {"visible": _short, "whole": _whole, "lines": _lines}
+    environment.filters |= {"percent": _percent, "count": _count}
     return environment
-
-
-def write_page(path: Path, text: str) -> None:
-    """Write a page, whole or not at all; what UTF-8 cannot hold becomes an escape."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def webp(picture: Image.Image, lossless: bool = False) -> str:
@@ -59,12 +52,17 @@ def _short(text: Any, longest: int = LONGEST) -> str:
     return seen if len(seen) <= longest else f"{seen[:half]} ... {seen[-half:]}"
 
 
+def _whole(text: Any) -> str:
+    """Write a sentence for people."""
+    return visible(str(text))
+
+
 def _lines(text: str) -> str:
     return "\n".join(map(visible, text.split("\n")))
 
 
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}f}%"
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}%"
 
 
 def _count(value: float) -> str:

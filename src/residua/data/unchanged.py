@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.dataset import Needed, Pixels
+from residua.data.dataset import Data, Needed, Pixels
 from residua.data.facts import BadImageError, Facts
 from residua.data.pictures import Files
 
 Pair = tuple[int, int]
-PAIRS = np.dtype(("<u8", (2,)))
+Pairs = NDArray[np.uint64]  # (count, 2)
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Unchanged:
     """Files whose pixels are known; a file is looked into again only where its size or times are others."""
 
     files: Files
-    digests: NDArray[np.uint64]  # (count, 2), of the pixels
-    stamps: NDArray[np.uint64]  # (count, 2), of the files when their pixels were last known to be these
+    digests: Pairs  # of the pixels
+    stamps: Pairs  # of the files when their pixels were last known to be these
 
     @property
     def uniform(self) -> None:
@@ -50,7 +50,15 @@ class Unchanged:
         self.stamps[place] = now
 
 
-def stamps(root: Path, names: Iterable[str]) -> NDArray[np.uint64]:
+def guarded(data: Data, digests: Pairs, known: Pairs | None) -> Data:
+    """Return data of which a file that has become another picture is an error; only files can become one."""
+    if known is None or not isinstance(data.pictures, Files):
+        return data
+    files = Files(data.pictures.root, data.names)
+    return replace(data, pictures=Unchanged(files, digests, known), origin=None)
+
+
+def stamps(root: Path, names: Iterable[str]) -> Pairs:
     """Return the stamps of files below a folder."""
     return np.array([stamp(root, name) for name in names], np.uint64).reshape(-1, 2)
 

@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from residua.errors import UserError, unknown
-from residua.files import replacing
+from residua.files import write_text
 from residua.lab import TRIALS
 from residua.lab.claims import about
 from residua.lab.experiment import Experiment, check_name
@@ -86,8 +86,7 @@ def write_example(name: str, folder: Path | None = None) -> Path:
     _check_free(path.stem)
     if path.exists():
         raise UserError(f"{path} exists, and is not overwritten: name another.")
-    with replacing(path) as temporary:
-        temporary.write_text(EXAMPLE.format(name=path.stem, file=path.name), encoding="utf-8")
+    write_text(path, EXAMPLE.format(name=path.stem, file=path.name))
     return path
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from residua.errors import UserError
-from residua.files import replacing
+from residua.files import write_text
 from residua.lab import taking
 from residua.lab.bypicture import Each, unpacked
 from residua.lab.inside.parts import InapplicableError
@@ -95,8 +95,7 @@ def by_picture(found: Found | None, quantity: str) -> Each | None:
 
 def write_json(path: Path, values: Mapping[str, Any], indent: int | None = 1) -> None:
     """Write plain data, whole or not at all; a number that is not finite becomes null."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(finite(values), indent=indent) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(finite(values), indent=indent) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.augmentation.description import SMALL
-from residua.data.checking.checked import Checked, check, usable
+from residua.data.checking.checked import check, usable
 from residua.data.checking.examining import BITS
 from residua.data.dataset import Data
-from residua.data.pictures import Files
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import apply_split
-from residua.data.unchanged import Unchanged
+from residua.data.unchanged import guarded
 from residua.errors import UserError
 from residua.judging.runfiles import SPLIT
 from residua.training.keeping.checkpoint import read
@@ -49,7 +48,8 @@ class Pictures:
 def look_at(where: str) -> Pictures:
     """Open pictures and decode each; what an earlier check has found good is believed."""
     checked = check(open_data(where), remembered=True)
-    data, each = usable(checked), checked.records["digest"][checked.good]
+    data, good = usable(checked), checked.good
+    each, known = checked.records["digest"][good], checked.stamps
     digest = hashlib.blake2b(digest_size=16)
     for words in (data.classes, data.names, data.groups or ()):
         digest.update(f"{len(words)}\0".encode())
@@ -57,7 +57,7 @@ def look_at(where: str) -> Pictures:
     for numbers in (data.labels, data.parts, each):
         digest.update(np.ascontiguousarray(numbers).tobytes())
     return Pictures(
-        _guarded(data, checked),
+        guarded(data, each, None if known is None else known[good]),
         each,
         digest.hexdigest(),
         _cifar(len(data.classes), checked.records[checked.good]),
@@ -83,12 +83,3 @@ def changed(where: str) -> UserError:
         f"the pictures in {where!r} changed while the sweep was at work: the same command begins with those "
         "that are there now."
     )
-
-
-def _guarded(data: Data, checked: Checked) -> Data:
-    """Return data of which a file that becomes another picture is an error when it is read."""
-    if not isinstance(data.pictures, Files) or checked.stamps is None:
-        return data
-    files, good = Files(data.pictures.root, data.names), checked.good
-    kept = Unchanged(files, checked.records["digest"][good], checked.stamps[good])
-    return replace(data, pictures=kept, origin=None)

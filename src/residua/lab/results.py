@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from residua.errors import UserError
-from residua.files import replacing
+from residua.files import write_text
 from residua.judging.runfiles import SUMMARY
 from residua.lab.bypicture import Each
 from residua.lab.carrying import failure, is_done
@@ -146,8 +146,7 @@ class Results:
         """Write them as JSON and as a table, each whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / RESULTS, self.as_json())
-        with replacing(self.folder / TABLE) as temporary:
-            temporary.write_text(self._table(), encoding="utf-8", newline="")
+        write_text(self.folder / TABLE, self._table())
 
     def _table(self) -> str:
         text, quantities = io.StringIO(), self.quantities()

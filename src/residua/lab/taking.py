@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from residua.judging.figures.ranking import ranked
 from residua.lab.bypicture import Each, packed
-from residua.lab.inside.averages import Averages
+from residua.lab.inside.averages import Averages, by_batches
 from residua.lab.inside.gradients import Gradients, gradients
 from residua.lab.inside.lesions import Lesions, at_random, each, removable, swappable, swaps, usual_counts
-from residua.lab.inside.parts import undisturbed
 from residua.lab.inside.paths import paths
 from residua.lab.inside.responses import responses
 from residua.lab.trained import Inputs, Trained, mixed
@@ -59,14 +58,17 @@ def gradient(trained: Trained) -> Found:
 
 
 def reached(found: Gradients) -> dict[str, float]:
-    """Return how much gradient reaches the first unit, whole and directly, and how often nearly none does."""
+    """Return how much gradient reaches the first unit, whole and directly, and how often nearly none does.
+
+    What comes directly is known where lambdas reach from the last unit to the first.
+    """
     values = {
         "ratio": found.units[0].norm / found.end if found.end else 0.0,
         "near_zero": max(unit.near_zero for unit in found.units),
         "least": min(unit.least for unit in found.units),
     }
-    terms = next((unit.terms for unit in found.units if unit.terms), None)
-    if terms and terms.end:
+    terms = found.units[0].terms
+    if terms and terms.end and terms.until == found.units[-1].name:
         values |= {"direct": terms.direct / terms.end, "predicted": terms.predicted / terms.end}
     return values
 
@@ -160,14 +162,14 @@ def statistics(trained: Trained) -> Found:
 
 
 def _wrong_in_batches(trained: Trained) -> NDArray[np.bool_]:
-    """Return for each held-out picture whether it is missed in a batch as training has them.
+    """Return for each held-out picture whether it is missed in a batch of as many as in training.
 
     The last batch is filled up with pictures of the first, so that none is smaller.
     """
     places = trained.held_out()
     batch = trained.settings.recipe.batch
     turns = np.resize(mixed(np.arange(len(places))), -(-len(places) // batch) * batch)
-    with undisturbed(trained.network, training=True):
+    with by_batches(trained.network):
         found = _wrong(trained.network, trained.batches(places[turns], batch))
     wrong = np.empty(len(places), bool)
     wrong[turns[: len(places)]] = found[: len(places)]

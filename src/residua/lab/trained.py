@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +86,10 @@ class Trained:
         They are augmented as in training, but for what mixes pictures with each other.
         """
         settings = replace(self.settings, device="cpu")  # as in `batches_of`
-        first = settings.epoch_steps - max(1, most // settings.recipe.batch)
-        for each in Loaders(self.data, settings).batches(settings.epochs - 1, max(0, first)):
+        before = (settings.epochs - 1) * settings.epoch_steps  # updates before its last pass
+        first = max(before, settings.steps - max(1, most // settings.recipe.batch))
+        batches = Loaders(self.data, settings).batches(settings.epochs - 1, first - before)
+        for each in islice(batches, settings.steps - first):
             yield each.inputs().to(self.settings.device), each.labels.to(self.settings.device)
 
     def some(self) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,8 @@ from residua.data.checking.findings import Finding, Item, exit_code, findings, v
 from residua.data.checking.overview import Overview
 from residua.data.dataset import PARTS
 from residua.data.facts import BadImageError
-from residua.data.pages import round_step, templates, webp, write_page
+from residua.data.pages import round_step, templates, webp
+from residua.files import write_text
 
 THUMBNAIL = 112  # pixels on screens that show two for one
 BESIDE = 6  # equal pictures shown side by side
@@ -70,7 +71,7 @@ def write_report(path: Path, found: Overview) -> None:
             version=__version__,
         )
     )
-    write_page(path, page)
+    write_text(path, page)
 
 
 def _bars(found: Overview) -> list[Bar]:

@@ -10,9 +10,9 @@ from typing import Any
 from residua import __version__
 from residua.data.checking.checked import Progress
 from residua.data.dataset import Data
-from residua.data.pages import templates, write_page
+from residua.data.pages import templates
 from residua.errors import UserError
-from residua.files import check_replaceable
+from residua.files import check_replaceable, write_text
 from residua.judging.reporting import charts, overview, words
 from residua.judging.reporting.album import Album
 from residua.judging.reporting.judged import WORST, Judged
@@ -61,7 +61,7 @@ def write_report(
         raise UserError(f"{path} cannot be written: there is no folder {str(path.parent)!r}.")
     check_replaceable(path)
     sources = gather(run, data, progress)
-    write_page(path, page(run, sources))
+    write_text(path, page(run, sources))
     return Report(path, run.finished, sources.judged, (*run.missing, *sources.missing))
 
 

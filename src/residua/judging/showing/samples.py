@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from residua.data.checking import MAX_BAD
-from residua.data.checking.checked import Checked, Progress, check, check_bad, check_share
+from residua.data.checking.checked import Progress, check, check_bad, check_share
 from residua.data.dataset import PARTS, UNSPLIT, Data, Skipped
-from residua.data.pictures import Files
 from residua.data.sources.recognition import open_data
 from residua.data.splitting import Listed, listed
-from residua.data.unchanged import Unchanged, stamps
+from residua.data.unchanged import guarded
 from residua.errors import UserError, unknown
 from residua.judging.runfiles import SPLIT
 from residua.weights import transfer
@@ -39,7 +38,8 @@ class Samples:
     def readable(self, max_bad: float = MAX_BAD, progress: Progress | None = None) -> Samples:
         """Decode all and return those that can be; more than this share of others is an error."""
         checked = check(self.data, remembered=True, progress=progress)
-        return replace(self, data=unchanged(checked)).without(checked.reasons, max_bad)
+        data = guarded(self.data, checked.records["digest"], checked.stamps)
+        return replace(self, data=data).without(checked.reasons, max_bad)
 
     def without(self, reasons: Mapping[int, str], max_bad: float = MAX_BAD) -> Samples:
         """Return the same without pictures that cannot be read; more than this share of them is an error."""
@@ -102,16 +102,6 @@ def listed_samples(
     trains = _trains(chosen, runs.values())
     learned = None if trains is None else len(trains)
     return Samples(chosen, part, chosen_by, (), len(whole) - len(parted), learned, trains or frozenset())
-
-
-def unchanged(checked: Checked) -> Data:
-    """Return the data that was checked; of a file that becomes another picture the reading is an error."""
-    data, pictures = checked.data, checked.data.pictures
-    if not isinstance(pictures, Files):
-        return data
-    files = Files(pictures.root, data.names)
-    kept = Unchanged(files, checked.records["digest"], stamps(files.root, files.names))
-    return replace(data, pictures=kept, origin=None)
 
 
 def _runs(whole: Data, folders: Iterable[Path], needed: bool) -> dict[Path, Listed]:

@@ -28,11 +28,9 @@ class Averages:
     def __init__(self, network: nn.Module, batches: Iterable[Tensor]) -> None:
         """Show a network some batches; nothing of it changes."""
         self.network = network
-        self.norms = [module for module in network.modules() if isinstance(module, BATCH_NORMS)]
+        self.norms = _norms(network)
         self.batches: list[list[Batch]] = [[] for _ in self.norms]
-        with undisturbed(network, training=False), torch.inference_mode(), self._listening():
-            for norm in self.norms:
-                norm.train()
+        with by_batches(network), torch.inference_mode(), self._listening():
             for inputs in batches:
                 network(fitted(network, inputs))
         if not all(self.batches):
@@ -73,6 +71,19 @@ class Averages:
 
                 stack.callback(norm.register_forward_pre_hook(look).remove)
             yield
+
+
+@contextlib.contextmanager
+def by_batches(network: nn.Module) -> Iterator[None]:
+    """Let every batch be normalized by its own statistics for a while; nothing else is as in training."""
+    with undisturbed(network, training=False):
+        for norm in _norms(network):
+            norm.train()
+        yield
+
+
+def _norms(network: nn.Module) -> list[Any]:
+    return [module for module in network.modules() if isinstance(module, BATCH_NORMS)]
 
 
 def _together(batches: list[Batch]) -> tuple[Tensor, Tensor]:

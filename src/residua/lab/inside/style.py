@@ -1,28 +1,24 @@
-"""What all figures have in common: colours, markers and dashes, panels, axes, and how they are written."""
+"""What the lab's figures have in common: colours, markers and dashes, panels, axes."""
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from residua.errors import UserError
 from residua.files import replacing
+from residua.nets.drawing.saving import fixed, kind_of, rendered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SUFFIXES = (".svg", ".png")
 DOTS_PER_INCH = 160
 PANEL = (5.0, 4.2)  # inches
 FEW_DECADES = 300  # times the least, up to which a logarithmic axis has numbers between powers of ten
 DENSE = 40  # places of a curve from which on its markers are small
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 
 class Look(NamedTuple):
@@ -48,7 +44,6 @@ LOOKS = (  # Okabe and Ito's colours, which the colour-blind can tell apart; yel
 )
 STYLE: dict[str, Any] = {
     "font.size": 11,
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -59,30 +54,13 @@ STYLE: dict[str, Any] = {
     "legend.fontsize": 10,
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "residua",
-    "text.parse_math": False,
 }
-
-
-def styled(paint: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Paint in this file's style whatever the user's own is."""
-
-    @wraps(paint)
-    def painted(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
-        try:
-            from matplotlib import style
-        except ImportError:
-            raise UserError('figures need matplotlib: run pip install "residua[plots]"') from None
-        with style.context(["default", STYLE]):
-            return paint(*arguments, **named)
-
-    return painted
+styled = fixed(STYLE)  # whatever paints, paints in this style
 
 
 def save_figure(figure: Figure, file: Path) -> None:
     """Write a figure as .svg or .png, the same bytes each time."""
-    data = drawn(figure, checked_suffix(file))
+    data = drawn(figure, kind_of(file))
     with replacing(file) as temporary:
         temporary.write_bytes(data)
 
@@ -90,22 +68,14 @@ def save_figure(figure: Figure, file: Path) -> None:
 @styled
 def drawn(figure: Figure, kind: str) -> bytes:
     """Return a figure as "svg" or "png"."""
-    data = io.BytesIO()
-    figure.savefig(data, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else {})
-    return data.getvalue()
+    return rendered(figure, kind, DOTS_PER_INCH)
 
 
 def check_drawable(file: Path) -> None:
     """Fail where a figure cannot be drawn into a file of this name, or not without matplotlib."""
-    checked_suffix(file)
-    styled(lambda: None)()
-
-
-def checked_suffix(file: Path) -> str:
-    """Return a figure's format by its file's name."""
-    if file.suffix.lower() not in SUFFIXES:
-        raise UserError(f"cannot draw into {file}: its name must end in {' or '.join(SUFFIXES)}.")
-    return file.suffix.lower().removeprefix(".")
+    kind_of(file)
+    with fixed():
+        pass
 
 
 def panels(count: int) -> tuple[Figure, Sequence[Axes]]:

@@ -207,7 +207,7 @@ def ratios(record: Record) -> Drawing | None:
         "gradient-ratio",
         "The gradient through training",
         "The gradient's norm at the first unit, over that behind the last, before training (0) and after "
-        "each pass: the median over the seeds, and their range. 1 is what identities alone would pass on.",
+        "each pass: the median over the seeds, and their range.",
         "Ratio of gradients over the passes: " + "; ".join(ends) + ".",
         ("label", "seed", "pass", "ratio"),
         [

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from residua.errors import UserError
+from residua.files import write_text
 from residua.lab.kept import keep, restore
 from residua.lab.reporting import amounts, making, words
 from residua.lab.reporting.drawings import drawings
 from residua.lab.reporting.judged import judged
-from residua.lab.reporting.page import write
 from residua.lab.reporting.records import Record
 from residua.lab.reporting.svg import lean
 from residua.lab.results import TABLE
@@ -38,15 +38,15 @@ def write_summary(record: Record, into: Path, say: Callable[[str], object] = str
         except UserError:  # matplotlib is missing: the page is one of tables
             continue
         file = f"{record.name}-{drawing.name}.svg"
-        write(folder / file, text)
+        write_text(folder / file, text)
         figures.append(f"![{plain(drawing.alt)}]({file})\n\n{plain(drawing.caption)}")
-    write(folder / f"{record.name}.csv", (record.folder / TABLE).read_text(encoding="utf-8"))
+    write_text(folder / f"{record.name}.csv", (record.folder / TABLE).read_text(encoding="utf-8"))
     for run in runs:
         if said := keep(run, into):
             say(said)
     page = folder / f"{record.name}.md"
-    write(page, _page(record, figures) + _by_hand(page))
-    write(into / LIST, _list(into) + _by_hand(into / LIST))
+    write_text(page, _page(record, figures) + _by_hand(page))
+    write_text(into / LIST, _list(into) + _by_hand(into / LIST))
     return page
 
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from residua.errors import UserError
+from residua.files import replacing
 from residua.nets.drawing import layout as lay
 from residua.nets.drawing.layout import BOX, FORK, SUM, TAIL, Column, Page
 from residua.nets.drawing.pieces import TIMES, Run, Shortcut, picture
+from residua.nets.drawing.saving import fixed, kind_of, rendered
 from residua.nets.plan import Plan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-SUFFIXES = (".svg", ".png")
 DOTS_PER_INCH = 200
 LONGEST = 2**15  # dots that an image may be wide or high
 
@@ -46,51 +44,24 @@ STAGES: tuple[Colours, ...] = (
 HEAD = 0.06  # of an arrow, in inches
 DASHES: dict[str, Any] = {"solid": "solid", "dashed": (0, (2.6, 1.6))}
 
-FIXED: Any = {  # beside the default style, so that a drawing depends on nothing but the networks
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
-    "svg.fonttype": "none",
-    "svg.hashsalt": "residua",
-    "text.parse_math": False,
-}
-
 
 def draw(plans: Sequence[Plan], file: Path) -> None:
     """Draw networks side by side into an .svg or .png file."""
-    suffix = file.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"cannot draw into {file}: its name must end in {' or '.join(SUFFIXES)}.")
+    kind = kind_of(file)
     if not plans:
         raise UserError("there is nothing to draw: name at least one network.")
-    page = lay.lay_out([picture(plan) for plan in plans])
-    _write(file, _rendered(page, suffix.removeprefix(".")))
+    data = _drawn(lay.lay_out([picture(plan) for plan in plans]), kind)
+    with replacing(file) as temporary:
+        temporary.write_bytes(data)
 
 
-def _rendered(page: Page, kind: str) -> bytes:
-    try:
-        from matplotlib import style
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError('drawing needs matplotlib: run pip install "residua[plots]"') from None
-    data = io.BytesIO()
-    with style.context(["default", FIXED]):
-        figure = Figure((page.width, page.height), facecolor="white")
-        _paint(_Brush(figure, page), page)
-        dots = min(DOTS_PER_INCH, LONGEST / max(page.width, page.height))
-        figure.savefig(data, format=kind, dpi=dots, metadata={"Date": None} if kind == "svg" else {})
-    return data.getvalue()
+@fixed()
+def _drawn(page: Page, kind: str) -> bytes:
+    from matplotlib.figure import Figure
 
-
-def _write(file: Path, data: bytes) -> None:
-    """Write all or nothing."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(file)
-    except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror or error}.") from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    figure = Figure((page.width, page.height), facecolor="white")
+    _paint(_Brush(figure, page), page)
+    return rendered(figure, kind, min(DOTS_PER_INCH, LONGEST / max(page.width, page.height)))
 
 
 class _Brush:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from residua.errors import UserError
-from residua.files import regular, replacing
+from residua.files import regular, write_text
 from residua.judging.runfiles import PlainLoader
 
 
@@ -51,8 +51,7 @@ def write_config(path: Path, values: Mapping[str, Any]) -> None:
     text = _dumped(values, readable=True)
     if any(separator in text for separator in "\x85\u2028\u2029"):  # rare ends of lines, which would be lost
         text = _dumped(values, readable=False)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _dumped(values: Mapping[str, Any], readable: bool) -> str:

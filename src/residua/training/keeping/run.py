@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from residua.errors import UserError
-from residua.files import BusyError, locked, replacing, sweep
+from residua.files import BusyError, locked, sweep, write_text
 from residua.judging.runfiles import BAD, CLASSES, CONFIG, DATA, ENVIRONMENT, LOG, REPORT, SPLIT, SUMMARY
 from residua.text import finite
 from residua.training.asking.configfile import read_config, write_config
@@ -235,9 +235,7 @@ class Run:
     def write_json(self, name: str, value: object, indent: int | None = 2) -> None:
         """Write a file of the run, whole or not at all."""
         text = json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
-        with replacing(self.folder / name) as temporary:
-            # What UTF-8 cannot hold becomes an escape of JSON's.
-            temporary.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+        write_text(self.folder / name, f"{text}\n")  # whose escapes are JSON's too
 
     def read_json(self, name: str) -> Any:
         """Read a file of the run."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from residua.data.checking.checked import Checked, check
 from residua.data.dataset import Data
 from residua.data.pictures import Files
-from residua.data.unchanged import Unchanged
+from residua.data.unchanged import guarded
 from residua.errors import UserError
 from residua.training.keeping.checkpoint import read
 from residua.weights.tensorfile import write
@@ -41,11 +40,10 @@ def as_they_were(folder: Path, data: Data, say: Callable[[str], None]) -> Data:
         tables: dict[str, Numbers] = {name: each.numpy().view(np.uint64) for name, each in read(path).items()}
     except UserError as error:
         raise UserError(f"{error} Without this file the run goes on, and trusts the pictures.") from None
-    digests, pictures = tables["digests"], data.pictures
-    if isinstance(pictures, Files):
+    digests = tables["digests"]
+    if isinstance(data.pictures, Files):
         unstamped = np.zeros_like(digests)  # where the run began with others than files
-        kept = Unchanged(Files(pictures.root, data.names), digests, tables.get("stamps", unstamped))
-        return replace(data, pictures=kept, origin=None)
+        return guarded(data, digests, tables.get("stamps", unstamped))
     changed = (check(data).records["digest"] != digests).any(1)
     if changed.any():
         count = "a picture" if changed.sum() == 1 else f"{changed.sum():,} pictures"

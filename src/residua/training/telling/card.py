@@ -7,7 +7,7 @@ from typing import Any
 
 from residua import __version__
 from residua.data.dataset import Data
-from residua.files import replacing
+from residua.files import write_text
 from residua.judging.runfiles import BEST, LAST
 from residua.training.settings import Settings
 
@@ -80,8 +80,7 @@ def write_card(folder: Path, settings: Settings, data: Data, summary: dict[str, 
         precision=settings.precision,
         names=_names(data),
     )
-    with replacing(folder / NAME) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_text(folder / NAME, text)
 
 
 def _figures(summary: dict[str, Any]) -> str:
