@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
-from typing import Any, Self, get_type_hints
+from typing import Any, Self
 
 from residua.errors import UserError, unknown
-from residua.nets.values import checked
+from residua.nets.values import check_fields
 
 COUNTED = ("parameters", "multiply_adds", "depth", "unit_weights")  # what is the same in every training
 ERRORS = ("error", "train_error")  # what is always measured
@@ -83,9 +83,7 @@ class Claim:
 
     def __post_init__(self) -> None:
         """Check the values, and that they make one kind of claim."""
-        hints = get_type_hints(Claim)
-        for f in fields(self):
-            object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
+        check_fields(self)
         self.labels(0, 0)
         if wrong := self._wrong():
             raise UserError(f"claim {self.id!r} {wrong}.")

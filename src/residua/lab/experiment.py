@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
 from string import Formatter
-from typing import Any, Self, get_type_hints
+from typing import Any, Self
 
 from residua.errors import UserError, unknown
 from residua.lab.claims import Claim, Labels, check_claims
 from residua.lab.scales import SCALES, Depths, Scale, known, mapping
 from residua.nets.spec import AnySpec
-from residua.nets.values import checked
+from residua.nets.values import check_fields
 from residua.nets.zoo import spec
 from residua.training.asking.changes import Changes
 from residua.training.recipes import RECIPES
@@ -52,9 +52,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Check everything that needs no data, each scale's networks too."""
-        hints = get_type_hints(Experiment)
-        for name in ("name", "title", "question", "trained", "measurements"):
-            object.__setattr__(self, name, checked(name, getattr(self, name), hints[name]))
+        check_fields(self, "networks", "recipe", "scales", "claims")
         check_name(self.name)
         for measurement in self.measurements:
             if measurement not in MEASUREMENTS:

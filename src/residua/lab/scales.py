@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self, get_type_hints
+from typing import Any, Self
 
 from residua.errors import UserError, unknown
-from residua.nets.values import at_least, checked, within
+from residua.nets.values import at_least, check_fields, checked, within
 from residua.training.asking.changes import Changes
 
 Depths = Mapping[str, tuple[int, ...]]
@@ -51,10 +51,7 @@ class Scale:
 
     def __post_init__(self) -> None:
         """Check the plain values; a bare list of depths is that of {depth}."""
-        hints = get_type_hints(Scale)
-        for f in fields(self):
-            if f.name not in ("depths", "changes"):
-                object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
+        check_fields(self, "depths", "changes")
         object.__setattr__(self, "depths", _depths(self.depths))
         for name in ("epochs", "limit", "seeds"):
             at_least(name, getattr(self, name), 1)

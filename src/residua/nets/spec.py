@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import types
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self, get_type_hints
+from typing import Any, Literal, Self
 
 from residua.errors import UserError, unknown
-from residua.nets.values import at_least, checked, listed, within
+from residua.nets.conditions import Condition, Conditions, edited, settle
+from residua.nets.values import at_least, check_fields, checked, hints, listed, within
 
 Order = Literal[
     "original", "bn_after_addition", "relu_before_addition", "relu_only_preactivation", "full_preactivation"
@@ -23,16 +22,6 @@ EXPANSION = {"basic": 1, "bottleneck": 4}
 """Width of a unit's output over the width of its first convolution in the unwidened network."""
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
-def _hints(description: type) -> dict[str, Any]:
-    """Types of a description's fields: worked out once, for that is slow."""
-    if description not in _HINTS:
-        _HINTS[description] = get_type_hints(description)
-    return _HINTS[description]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Described:
     """What every description can do: check its own values and be edited field by field."""
@@ -44,10 +33,7 @@ class Described:
 
     def __post_init__(self) -> None:
         """Check every value's type and range."""
-        hints = _hints(type(self))
-        for f in fields(self):
-            value = checked(f.name, getattr(self, f.name), hints[f.name])
-            object.__setattr__(self, f.name, value)
+        check_fields(self)
         for name in ("num_classes", "in_channels", "input_size"):
             at_least(name, getattr(self, name), 1)
 
@@ -59,25 +45,23 @@ class Described:
         for name in changes:
             if name not in names:
                 raise unknown(f"field of {self.name or 'this network'}", name, names)
-        hints = _hints(type(self))
-        changes = {name: checked(name, value, hints[name]) for name, value in changes.items()}
-        values = {name: getattr(self, name) for name in names} | changes
+        changes = {name: checked(name, value, hints(type(self))[name]) for name, value in changes.items()}
+        values = edited({name: getattr(self, name) for name in names}, changes, self.conditions)
         if self.name.startswith("cifar_") and values.get("unit") != getattr(self, "unit", None):
             values["name"] = ""  # the name states a depth, which the other unit does not have
-        return type(self)(**self._settled(values, changes))
+        return type(self)(**values)
 
     def hint(self, field: str) -> Any:
         """Return the type of a field that can be edited; an unknown one fails with the nearest."""
-        hints = {name: hint for name, hint in _hints(type(self)).items() if name != "name"}
-        if field not in hints:
-            raise unknown(f"field of {self.name or 'this network'}", field, hints)
-        return hints[field]
+        known = {name: hint for name, hint in hints(type(self)).items() if name != "name"}
+        if field not in known:
+            raise unknown(f"field of {self.name or 'this network'}", field, known)
+        return known[field]
 
-    @classmethod
-    def _settled(cls, values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Values after an edit, where a change may take the meaning from other fields."""
-        del changes
-        return values
+    @property
+    def conditions(self) -> Conditions:
+        """When a field has a meaning, of those that do not always have one."""
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as plain data."""
@@ -138,31 +122,14 @@ class Spec(Described):
     def __post_init__(self) -> None:
         """Settle the conditional fields and reject combinations that mean nothing."""
         super().__post_init__()
-        for name, condition in CONDITIONAL.items():
-            value = getattr(self, name)
-            if not condition.holds(self):
-                if value is not None:
-                    raise UserError(f"{name}={value!r} has no meaning here: it needs {condition.needs}.")
-            elif value is None:
-                object.__setattr__(self, name, condition.usual)
+        settle(self, CONDITIONAL)
         _check_numbers(self)
         _check_combinations(self)
 
-    @classmethod
-    def _settled(cls, values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Forget what an edit takes the meaning from, unless the same edit asks for it."""
-        draft = types.SimpleNamespace(**values)
-        for name, condition in CONDITIONAL.items():
-            if condition.holds(draft):
-                if name in changes and changes[name] is None:
-                    raise UserError(
-                        f"{name}=None is not valid: {name} has a meaning here, so it needs a value."
-                    )
-                if getattr(draft, name) is None:
-                    setattr(draft, name, condition.usual)
-            elif name not in changes:
-                setattr(draft, name, None)
-        return vars(draft)
+    @property
+    def conditions(self) -> Conditions:
+        """When a field has a meaning, of those that do not always have one."""
+        return CONDITIONAL
 
     @property
     def preactivated(self) -> bool:
@@ -185,22 +152,13 @@ def is_preactivated(order: str) -> bool:
     return order.endswith("preactivation")
 
 
-@dataclass(frozen=True)
-class Condition:
-    """When a field has a meaning, how that is said, and its usual value then."""
-
-    holds: Callable[[Any], bool]
-    needs: str
-    usual: Any
-
-
 MOST_UNITS = 100_000
 
 GATED = ("exclusive_gating", "shortcut_only_gating")
 SCALED = (*GATED, "scaling")
 BATCH_NORMS = ("batch", "batch_first_principles")
 
-CONDITIONAL: dict[str, Condition] = {  # in an order in which each depends only on earlier ones
+CONDITIONAL: Conditions = {
     "stem_pool": Condition(lambda s: s.stem != "cifar", "stem='imagenet' or 'deep'", "max"),
     "groups": Condition(lambda s: s.unit == "bottleneck", "unit='bottleneck'", 1),
     "stride_place": Condition(lambda s: s.unit == "bottleneck", "unit='bottleneck'", "3x3"),

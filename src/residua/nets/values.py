@@ -7,7 +7,8 @@ import math
 import os
 import types
 from collections.abc import Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from dataclasses import fields
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from residua.errors import UserError
 
@@ -22,6 +23,24 @@ def checked(name: str, value: Any, hint: Any) -> Any:
     text = repr(value)
     shown = text if len(text) <= 60 else f"{text[:57]}..."
     raise UserError(f"{name}={shown} is not valid: valid {_described(choices)}.")
+
+
+_HINTS: dict[Any, dict[str, Any]] = {}
+
+
+def hints(kind: Any) -> dict[str, Any]:
+    """Return the types of a dataclass's fields: worked out once, for that is slow."""
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
+
+
+def check_fields(described: Any, *others: str) -> None:
+    """Put each value of a frozen dataclass into its field's own type, or fail; but for these others."""
+    for f in fields(described):
+        if f.name not in others:
+            value = checked(f.name, getattr(described, f.name), hints(type(described))[f.name])
+            object.__setattr__(described, f.name, value)
 
 
 _MISFIT = object()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self, get_type_hints
+from typing import Any, Literal, Self
 
 from residua.errors import UserError, unknown
 from residua.nets.spec import AnySpec, Spec, VggSpec
-from residua.nets.values import at_least, checked, within
+from residua.nets.values import at_least, check_fields, within
 from residua.training.recipes import Recipe
 from residua.weights.metadata import Preprocessing
 
@@ -51,10 +51,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check the plain values; the descriptions have checked themselves."""
-        hints = get_type_hints(type(self))
-        for f in fields(self):
-            if f.name not in ("spec", "preprocessing", "recipe"):
-                object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
+        check_fields(self, "spec", "preprocessing", "recipe")
         for name in ("steps", "epoch_steps", "log_steps"):
             at_least(name, getattr(self, name), 1)
         within("threads", self.threads, 1, MOST_THREADS, closed=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self, TypeVar, get_type_hints
+from typing import Any, Literal, Self, TypeVar
 
 from residua.errors import UserError
 from residua.nets.spec import AnySpec, Spec, VggSpec
-from residua.nets.values import at_least, checked, within
+from residua.nets.values import at_least, check_fields, checked, within
 
 VERSION = 1
 Pair = tuple[float, ...]
@@ -20,9 +20,7 @@ class _Record:
     """Values that check their own types, to and from JSON."""
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for f in fields(self):
-            object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
+        check_fields(self)
 
     @classmethod
     def from_json(cls, data: Any) -> Self:

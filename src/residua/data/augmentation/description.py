@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from types import SimpleNamespace
-from typing import Any, Literal, NamedTuple, Self, get_type_hints
+from typing import Any, Literal, Self
 
 from residua.errors import UserError, unknown
-from residua.nets.values import at_least, checked, within
+from residua.nets.conditions import Condition, Conditions, edited, settle
+from residua.nets.values import at_least, check_fields, within
 
 Numbers = tuple[float, ...]
 
@@ -48,17 +47,8 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         """Check every value, settle the conditional ones, and reject what means nothing."""
-        hints = get_type_hints(type(self))
-        for f in fields(self):
-            object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
-        for name, condition in CONDITIONAL.items():
-            if not condition.holds(self):
-                if getattr(self, name) is not None:
-                    raise UserError(
-                        f"{name}={getattr(self, name)!r} has no meaning without {condition.needs}."
-                    )
-            elif getattr(self, name) is None:
-                object.__setattr__(self, name, condition.usual)
+        check_fields(self)
+        settle(self, CONDITIONAL)
         _check_numbers(self)
         crops = [name for name in ("crop_padding", "resized_crop", "scaled_crop") if getattr(self, name)]
         if len(crops) > 1:
@@ -70,12 +60,7 @@ class Augmentation:
         for name in changes:
             if name not in names:
                 raise unknown("field of the augmentation", name, names)
-        values = asdict(self) | changes
-        draft = SimpleNamespace(**values)
-        for name, condition in CONDITIONAL.items():
-            if name not in changes and not condition.holds(draft):
-                values[name] = None  # the edit took its meaning
-        return type(self)(**values)
+        return type(self)(**edited(asdict(self), changes, CONDITIONAL))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as plain data."""
@@ -92,15 +77,7 @@ class Augmentation:
         return bool(self.mixup or self.cutmix)
 
 
-class Condition(NamedTuple):
-    """When a field has a meaning, what that needs in words, and its usual value there."""
-
-    holds: Callable[[Any], bool]
-    needs: str
-    usual: Any
-
-
-CONDITIONAL = {
+CONDITIONAL: Conditions = {
     "padding": Condition(lambda a: bool(a.crop_padding), "crop_padding", "mean"),
     "ratio": Condition(lambda a: a.resized_crop is not None, "resized_crop", (3 / 4, 4 / 3)),
     "magnitude": Condition(lambda a: bool(a.randaugment), "randaugment", 9.0),

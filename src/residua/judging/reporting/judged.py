@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 from residua.judging.figures.calibration import Bin, Calibration
 from residua.judging.figures.intervals import Interval
 from residua.judging.figures.metrics import ClassScores, Confusion
 from residua.judging.figures.mistakes import Mistake
-from residua.nets.values import at_least, checked, within
+from residua.nets.values import at_least, checked, hints, within
 
 WORST, BEST = 20, 5  # classes with a row, where there are more
 HEATED = 30  # classes at most whose confusions are shown as a table
@@ -126,9 +126,9 @@ class Judged:
 
 def _read(kind: type[Read], row: Mapping[str, Any], **made: Any) -> Read:
     """Make a dataclass of what JSON has by its names, each of its type; no number in them is negative."""
-    hints = get_type_hints(kind)
+    known = hints(kind)
     names = [each.name for each in fields(kind) if each.name not in made]  # type: ignore[arg-type] # a dataclass
-    values = {name: checked(name, row[name], hints[name]) for name in names}
+    values = {name: checked(name, row[name], known[name]) for name in names}
     for name, value in values.items():
         if isinstance(value, (int, float)):
             at_least(name, value, 0)

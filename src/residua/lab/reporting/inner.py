@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args
 
 from residua.lab.inside import figures
 from residua.lab.inside.gradients import Gradients, predicted_norms
@@ -15,6 +15,7 @@ from residua.lab.inside.responses import Responses
 from residua.lab.reporting.drawing import Drawing
 from residua.lab.reporting.looks import looks
 from residua.lab.reporting.records import Record, Values
+from residua.nets.values import hints
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -142,8 +143,8 @@ def middle(values: Sequence[Any]) -> Any:
 
 def read(kind: Any, values: Values) -> Any:
     """Read what `as_json` of a dataclass gave."""
-    hints = get_type_hints(kind)
-    return kind(**{name: _read(hints[name], value) for name, value in values.items() if name in hints})
+    known = hints(kind)
+    return kind(**{name: _read(known[name], value) for name, value in values.items() if name in known})
 
 
 def _read(hint: Any, value: Any) -> Any:

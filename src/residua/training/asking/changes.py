@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, get_type_hints
+from typing import Any
 
 from residua.data.augmentation import Augmentation
 from residua.errors import unknown
 from residua.nets.spec import AnySpec
-from residua.nets.values import from_text
-from residua.training.asking.wanted import hints
+from residua.nets.values import from_text, hints
+from residua.training.asking.wanted import asked_for
 from residua.training.recipes import Recipe
 from residua.training.settings import Settings
 from residua.weights.metadata import Preprocessing
 
 Values = dict[str, Any]
-TYPES = {"augmentation": get_type_hints(Augmentation), "preprocessing": get_type_hints(Preprocessing)}
+TYPES = {"augmentation": hints(Augmentation), "preprocessing": hints(Preprocessing)}
 DESCRIBED = ("spec", "preprocessing", "recipe", "steps", "epoch_steps")  # in ways of their own
-SETTINGS = {name: hint for name, hint in get_type_hints(Settings).items() if name not in DESCRIBED}
-OWN = {name: hint for name, hint in SETTINGS.items() if name not in hints()}  # no flag but --set
+SETTINGS = {name: hint for name, hint in hints(Settings).items() if name not in DESCRIBED}
+OWN = {name: hint for name, hint in SETTINGS.items() if name not in asked_for()}  # no flag but --set
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Changes:
             elif name in OWN:
                 found.own[name] = _read(name, value, OWN[name])
             else:
-                raise unknown("setting", name, [*hints(), *known, *OWN])
+                raise unknown("setting", name, [*asked_for(), *known, *OWN])
         return found
 
     def of_recipe(self, recipe: Recipe) -> Recipe:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from residua.errors import UserError
-from residua.nets.values import at_least, checked, from_text, within
+from residua.nets.values import at_least, check_fields, from_text, hints, within
 
 PARTS = {"recipe": "", "spec": "model.", "model": "model.", "augmentation": "augmentation."}
 PARTS["preprocessing"] = "preprocessing."
@@ -24,6 +24,7 @@ FOLLOWING = {
     "schedule": {"milestones", "plateau", "factor"},
 }
 PICTURED = tuple(f"model.{name}" for name in ("num_classes", "in_channels", "input_size"))
+NOT_NAMED = ("changes", "since")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +57,8 @@ class Wanted:
 
     def __post_init__(self) -> None:
         """Check the plain values."""
-        for name, hint in hints().items():
-            object.__setattr__(self, name, checked(name, getattr(self, name), hint))
+        check_fields(self, *NOT_NAMED)
+        for name in asked_for():
             if getattr(self, name) == "":
                 raise UserError(f"{name}='' is not valid: give a value, or leave it out.")
         for name in ("size", "epochs", "limit"):
@@ -91,10 +92,9 @@ class Wanted:
 
 
 @cache
-def hints() -> dict[str, Any]:
+def asked_for() -> dict[str, Any]:
     """Types of what can be asked for by name."""
-    found = get_type_hints(Wanted)
-    return {f.name: found[f.name] for f in fields(Wanted) if f.name not in ("changes", "since")}
+    return {name: hint for name, hint in hints(Wanted).items() if name not in NOT_NAMED}
 
 
 def wanted(data: str | None, *sources: Mapping[str, Any]) -> Wanted:
@@ -120,7 +120,7 @@ def wanted(data: str | None, *sources: Mapping[str, Any]) -> Wanted:
         values["data"] = data
     if values.get("data") is None:
         raise UserError("which data? name a folder of class folders, a CSV, or digits.")
-    own = {name: _read(name, values.pop(name)) for name in list(values) if name in hints()}
+    own = {name: _read(name, values.pop(name)) for name in list(values) if name in asked_for()}
     return Wanted(**own, changes=values)
 
 
@@ -163,7 +163,7 @@ def _read(name: str, value: Any) -> Any:
         return value
     if name == "time" and value.lower() != "none":
         return minutes(value)
-    return from_text(name, value, hints()[name])
+    return from_text(name, value, asked_for()[name])
 
 
 def minutes(text: str) -> float:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
-from types import SimpleNamespace
-from typing import Any, Literal, Self, get_type_hints
+from typing import Any, Literal, Self
 
 from residua.data.augmentation import Augmentation, augmentation
 from residua.errors import UserError, unknown
-from residua.nets.spec import Condition
-from residua.nets.values import at_least, checked, within
+from residua.nets.conditions import Condition, Conditions, edited, settle
+from residua.nets.values import at_least, check_fields, hints, within
 
 Numbers = tuple[float, ...]
 
@@ -73,16 +71,8 @@ class Recipe:
     def __post_init__(self) -> None:
         """Check every value, settle the conditional ones, and reject what means nothing."""
         object.__setattr__(self, "augmentation", _augmentation(self.augmentation))
-        for name, hint in _hints().items():
-            if name != "augmentation":
-                object.__setattr__(self, name, checked(name, getattr(self, name), hint))
-        for name, condition in CONDITIONAL.items():
-            value = getattr(self, name)
-            if not condition.holds(self):
-                if value is not None:
-                    raise UserError(f"{name}={value!r} has no meaning here: it needs {condition.needs}.")
-            elif value is None:
-                object.__setattr__(self, name, condition.usual)
+        check_fields(self, "augmentation")
+        settle(self, CONDITIONAL)
         _check_numbers(self)
         _check_combinations(self)
 
@@ -93,11 +83,7 @@ class Recipe:
         for one, other in (("epochs", "steps"), ("steps", "epochs")):
             if changes.get(one) is not None and other not in changes:
                 values[other] = None
-        draft = SimpleNamespace(**values)
-        for name, condition in CONDITIONAL.items():
-            if name not in changes and not condition.holds(draft):
-                values[name] = None  # the edit took its meaning
-        return type(self)(**values)
+        return type(self)(**edited(values, changes, CONDITIONAL))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain data."""
@@ -113,19 +99,13 @@ class Recipe:
     def hint(field: str) -> Any:
         """Return the type of a field (text names an augmentation); an unknown one fails with the nearest."""
         _check_names([field])
-        return str if field == "augmentation" else _hints()[field]
-
-
-@cache
-def _hints() -> dict[str, Any]:
-    """Types of the fields: worked out once, for that is slow."""
-    return get_type_hints(Recipe)
+        return str if field == "augmentation" else hints(Recipe)[field]
 
 
 def _check_names(names: Mapping[str, Any] | list[str]) -> None:
     for name in names:
-        if name not in _hints():
-            raise unknown("field of a recipe", name, [known for known in _hints() if known != "name"])
+        if name not in hints(Recipe):
+            raise unknown("field of a recipe", name, [known for known in hints(Recipe) if known != "name"])
 
 
 def _augmentation(given: object) -> Augmentation:
@@ -139,7 +119,7 @@ def _augmentation(given: object) -> Augmentation:
     return given
 
 
-CONDITIONAL = {
+CONDITIONAL: Conditions = {
     "vector_rate": Condition(lambda r: r.optimizer == "muon", "optimizer='muon'", 0.1),
     "momentum": Condition(lambda r: r.optimizer != "adamw", "optimizer='sgd' or 'muon'", 0.9),
     "nesterov": Condition(lambda r: r.optimizer != "adamw", "optimizer='sgd' or 'muon'", True),

@@ -18,7 +18,7 @@ from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec as named_spec
 from residua.training.asking.changes import SETTINGS, Changes
 from residua.training.asking.wanted import Wanted as Wanted
-from residua.training.asking.wanted import hints
+from residua.training.asking.wanted import asked_for
 from residua.training.pictures.loaders import at_size, epoch_steps, pass_pictures, training_places
 from residua.training.recipes import RECIPES, Recipe
 from residua.training.recipes import recipe as named_recipe
@@ -94,7 +94,7 @@ def choose(wanted: Wanted, pictures: Pictures, beginning: Beginning | None = Non
     places = training_places(pictures.data, wanted.picture_seed, wanted.limit)
     recipe = _recipe(wanted, pictures, chosen, rule.size, places, beginning, changes)
     steps = epoch_steps(pictures.data, places, recipe)
-    asked = {name: getattr(wanted, name) for name in hints() if name in SETTINGS}
+    asked = {name: getattr(wanted, name) for name in asked_for() if name in SETTINGS}
     settled = {
         "spec": chosen,
         "weights": beginning.source,
