@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from residua import UserError
-from residua.data.augmentation import AUGMENTATIONS, Augmentation, augment, augmentation, usual
+from residua.data.augmentation import AUGMENTATIONS, Augmentation, augment, augmentation
 from residua.data.augmentation.colour import PRINCIPAL_COLOURS
 
 EVERYTHING = {
@@ -197,11 +197,6 @@ def test_names_and_edits() -> None:
     assert augmentation("photo", resized_crop=[0.5, 1]).resized_crop == (0.5, 1.0)
     for a in AUGMENTATIONS.values():
         assert Augmentation(**a.to_dict()) == a
-
-
-def test_what_is_usual_suits_the_pictures() -> None:
-    assert usual(32) == augmentation("cifar") and usual(224) == augmentation("photo")
-    assert usual(8, gray=True) == Augmentation(crop_padding=1)
 
 
 @pytest.mark.parametrize("a, size", [(EVERYTHING["reflected"], None), (EVERYTHING["zeros"], (99, 5))])

@@ -33,7 +33,6 @@ MaxBad = Annotated[float, typer.Option(metavar="SHARE", help="Refuse data with m
 Workers = Annotated[int | None, typer.Option(help="Processes that decode, if not one for each core.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-PHOTO = 224  # pixels: the usual size of what a network sees of a photo
 LARGEST = 1024  # a preview of 48 such pictures takes 200 MB
 
 
@@ -43,7 +42,7 @@ def check(
     preview: Annotated[Path | None, typer.Option(help="Draw what a network will see into FILE.png.")] = None,
     augment: Annotated[
         str | None,
-        typer.Option(help="The augmentation that the preview shows, by name (docs/augmentation.md)."),
+        typer.Option(help="The augmentation that the preview shows, if not that of the recipe fast."),
     ] = None,
     size: Annotated[int | None, typer.Option(help="The preview's pictures, in pixels.")] = None,
     out: Annotated[
@@ -207,13 +206,12 @@ def _augmentation(name: str) -> Augmentation:
 def _preview(path: Path, found: Overview, chosen: Augmentation | None, size: int | None, seed: int) -> None:
     if found.training is None:
         return typer.echo("residua: there is no preview of data that cannot be used.", err=True)
-    from residua.data.augmentation import usual
-    from residua.data.augmentation.description import SMALL
     from residua.data.preview import preview
+    from residua.training.recipes import recipe
+    from residua.training.settling.choosing import suited, usual_resize, usual_size
     from residua.weights.metadata import Preprocessing
 
-    middle = int(min(values["median"] for values in found.sizes.values()))
-    size = size or (middle if middle <= SMALL else PHOTO)
-    rule = Preprocessing(size=size, resize=size if size <= SMALL else size * 8 // 7)
-    shown = chosen or usual(size, found.gray)
+    size = size or usual_size(int(min(values["median"] for values in found.sizes.values())))
+    rule = Preprocessing(size=size, resize=usual_resize(size))
+    shown = chosen or suited(recipe("fast", size=size).augmentation, size, found.gray)
     return preview(found.training, found.training.places("train"), rule, shown, seed, path)

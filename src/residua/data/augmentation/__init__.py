@@ -8,5 +8,4 @@ from residua.data.augmentation.cropping import random_box as random_box
 from residua.data.augmentation.description import AUGMENTATIONS as AUGMENTATIONS
 from residua.data.augmentation.description import Augmentation as Augmentation
 from residua.data.augmentation.description import augmentation as augmentation
-from residua.data.augmentation.description import usual as usual
 from residua.data.augmentation.mixing import mix as mix

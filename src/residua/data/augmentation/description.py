@@ -127,12 +127,6 @@ AUGMENTATIONS = {
 SMALL = 64  # pixels; larger pictures are photos
 
 
-def usual(size: int, gray: bool = False) -> Augmentation:
-    """Return what suits pictures of this size where nobody chose: what is gray may be writing, so no flip."""
-    chosen = Augmentation(crop_padding=size // 8) if size <= SMALL else AUGMENTATIONS["photo"]
-    return chosen.edit(flip="none" if gray else "random")
-
-
 def augmentation(name: str, /, **changes: Any) -> Augmentation:
     """Return a named augmentation, with some fields changed."""
     if name not in AUGMENTATIONS:

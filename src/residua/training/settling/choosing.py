@@ -150,13 +150,17 @@ def _preprocessing(wanted: Wanted, pictures: Pictures, spec: AnySpec) -> Preproc
     channels: Literal["gray", "rgb", "rgba"]
     channels = "gray" if spec.in_channels == 1 else "rgba" if spec.in_channels == 4 else "rgb"
     mean, std = colours(pictures.data, pictures.data.places("train"), channels, wanted.picture_seed)
-    resize = size if size <= SMALL else size * 8 // 7
-    return Preprocessing(size=size, resize=resize, channels=channels, mean=mean, std=std)
+    return Preprocessing(size=size, resize=usual_resize(size), channels=channels, mean=mean, std=std)
 
 
 def usual_size(side: int) -> int:
     """Small pictures as they are, photos at the usual size or, if they are smaller, at their own."""
     return max(side, 8) if side <= SMALL else min(PHOTO, round(side / 32) * 32)
+
+
+def usual_resize(size: int) -> int:
+    """What the shorter side of a picture is made before a square is cut out of it."""
+    return size if size <= SMALL else size * 8 // 7
 
 
 def _recipe(
