@@ -20,7 +20,8 @@ from residua.data.dataset import Data, Needed, Pictures, Pixels
 from residua.data.draws import order
 from residua.data.facts import BadImageError, Facts
 from residua.data.loading import reading
-from residua.data.loading.loader import Batch, Loader, read_square
+from residua.data.loading.loader import Batch, Loader
+from residua.data.loading.reading import read_square
 from residua.data.packing.writing import pack
 from residua.data.pictures import Arrays, Files
 from residua.errors import UserError
@@ -161,7 +162,6 @@ def test_what_is_not_augmented_is_what_judging_sees(data: Data, rule: Preprocess
             whole = torch.from_numpy(data.read(place)).permute(2, 0, 1)[None]
             assert torch.equal(pixels, read_square(data, place, rule))
             torch.testing.assert_close(ready, preprocess(whole, rule)[0])
-        assert batch.inputs(torch.bfloat16).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("augmentation", ["none", "flip", "cifar", "photo", "photo-strong"])

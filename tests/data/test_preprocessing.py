@@ -115,8 +115,6 @@ def test_normalising_is_exact_in_any_layout(layout: Layout, channels: Any) -> No
     kept = squares.clone()
     torch.testing.assert_close(normalized(squares, rule).double(), expected, atol=2e-6, rtol=0)
     assert torch.equal(squares, kept)
-    half = normalized(squares, rule, torch.bfloat16)
-    assert half.dtype == torch.bfloat16 and (half.double() - expected).abs().max() < 0.02
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

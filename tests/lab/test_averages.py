@@ -6,7 +6,7 @@ from torch import nn
 
 from lab.inside import PIXELS, assert_unchanged, state_of, tiny
 from residua.errors import UserError
-from residua.lab.inside.averages import Averages
+from residua.lab.inside.averages import Averages, by_batches
 from residua.nets.batchnorm import FirstPrinciplesBatchNorm
 
 SORTED = PIXELS[PIXELS.mean((1, 2, 3)).argsort()].float()  # batches that differ as much as they can
@@ -51,15 +51,14 @@ def test_a_network_predicts_with_them_for_a_while() -> None:
         with one.used(one.exact()):
             assert not network.training
             exactly = network(PIXELS)
-        for norm in one.norms:
-            norm.train()
-        in_a_batch = network(PIXELS)
+        with by_batches(network):
+            in_a_batch = network(PIXELS)
     torch.testing.assert_close(exactly, in_a_batch)
     assert not torch.allclose(exactly, plainly)
-    network.load_state_dict({name: before[name] for name in network.state_dict()})
+    assert_unchanged(network, before)
     with averages.used(averages.running(0.1)), torch.no_grad():
         assert not torch.allclose(network(PIXELS), plainly)
-    assert_unchanged(network.eval(), before)
+    assert_unchanged(network, before)
 
 
 def test_no_batch_is_said() -> None:

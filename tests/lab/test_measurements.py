@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,18 +130,13 @@ def test_batches_are_like_those_of_training_whatever_the_datas_order(done: tuple
     assert not trained.network.training
 
 
-def test_each_picture_is_judged_in_a_batch_of_its_own_place(done: tuple[Trial, Trained]) -> None:
+def test_each_picture_is_judged_in_a_batch_of_its_own_place(
+    done: tuple[Trial, Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With norms that ignore the batch it is the same as one by one."""
     _, trained = done
-    for module in trained.network.modules():
-        module.training = False
-    network = trained.network
-    kept = network.train
-    network.train = lambda *_: network  # type: ignore[method-assign, assignment]
-    try:
-        wrong = taking._wrong_in_batches(trained)
-    finally:
-        network.train = kept  # type: ignore[method-assign]
+    monkeypatch.setattr(taking, "by_batches", lambda _: nullcontext())
+    wrong = taking._wrong_in_batches(trained)
     found = by_picture(read_measured(trained.run, "error"), "error")
     assert found is not None and (wrong == found).all()
 
@@ -170,6 +166,20 @@ def test_averages_are_over_the_batches_of_the_last_pass(done: tuple[Trial, Train
     plainly = next(trained.batches(trained.seen(LIMIT), LIMIT))[0].flatten(1)
     as_it_is = (expected[0].flatten(1)[:, None] == plainly).all(2).any(1)
     assert as_it_is.float().mean() < 0.5
+
+
+def test_averages_are_over_what_training_saw_of_a_part_of_a_pass(
+    done: tuple[Trial, Trained],
+) -> None:
+    _, trained = done
+    settings = trained.settings
+    shorter = Trained(trained.run, trained.data)
+    vars(shorter)["settings"] = replace(settings, steps=settings.steps - 1)
+    batches = Loaders(trained.data, settings).batches(settings.epochs - 1, 0)
+    *expected, _ = (batch.inputs() for batch in batches)
+    found = [inputs for inputs, _ in shorter.augmented(1000)]
+    assert len(found) == len(expected) and all(map(torch.equal, found, expected))
+    assert next(shorter.augmented(BATCH))[0].equal(expected[-1])
 
 
 def test_all_averages_are_of_the_same_pictures(

@@ -1,6 +1,8 @@
 """Paths through a network: all of them together are the gradient, and samples are of the right ones."""
 
 import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import combinations, product
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from lab.inside import (
     LABELS,
@@ -27,7 +30,24 @@ from residua import UserError
 from residua.lab.inside.choosing import sequences, subsets
 from residua.lab.inside.parts import InapplicableError
 from residua.lab.inside.passes import kept_pass
-from residua.lab.inside.paths import path_gradients, paths, shortest_range
+from residua.lab.inside.paths import paths, shortest_range
+from residua.nets.network import Network
+
+
+@contextmanager
+def path_gradients(
+    network: Network, inputs: Tensor, labels: Tensor
+) -> Iterator[Callable[[Iterable[int]], Tensor]]:
+    """Give a function from units (their places) to the gradient at the inputs along the path through them."""
+    count = len(network.units)
+    with kept_pass(network, inputs, labels) as kept:
+
+        def along(units: Iterable[int]) -> Tensor:
+            through = torch.zeros(count, len(inputs), dtype=torch.bool)
+            through[list(units)] = True
+            return kept.at_inputs(through)
+
+        yield along
 
 
 @pytest.mark.parametrize("training", [False, True])

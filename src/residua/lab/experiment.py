@@ -11,7 +11,7 @@ from string import Formatter
 from typing import Any, Self
 
 from residua.errors import UserError, unknown
-from residua.lab.claims import Claim, Labels, check_claims
+from residua.lab.claims import QUANTITIES, Claim, Labels, check_claims
 from residua.lab.scales import SCALES, Depths, Scale, known, mapping
 from residua.nets.spec import AnySpec
 from residua.nets.values import check_fields
@@ -19,7 +19,7 @@ from residua.nets.zoo import spec
 from residua.training.asking.changes import Changes
 from residua.training.recipes import RECIPES
 
-MEASUREMENTS = ("responses", "gradients", "lesions", "paths", "statistics")
+MEASUREMENTS = tuple(QUANTITIES)
 DATA_DECIDES = ("num_classes", "in_channels", "input_size")  # of a network that is trained
 
 

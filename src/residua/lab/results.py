@@ -15,6 +15,7 @@ from typing import Any, Literal
 from residua.errors import UserError
 from residua.files import write_text
 from residua.judging.runfiles import SUMMARY
+from residua.lab import TRIALS
 from residua.lab.bypicture import Each
 from residua.lab.carrying import failure, is_done
 from residua.lab.chance import Sample, Spread
@@ -113,7 +114,7 @@ class Results:
         The names are those of `Experiment.measurements`, and "error". What could not be measured of this
         network has the detail None, and says `why_not`.
         """
-        return read_measured(self.lab / "trials" / row.trial, name)
+        return read_measured(self.lab / TRIALS / row.trial, name)
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as plain data: the same bytes wherever the same was measured."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from residua import __version__
 from residua.errors import unknown
 from residua.files import check_new
 from residua.nets.zoo import title
+from residua.weights.cache import file_sha256
 from residua.weights.classes import read_classes
 from residua.weights.convert import Converted, read
 from residua.weights.download import fetch, fetch_repository
@@ -125,8 +125,7 @@ def _known(
         return stated.classes, stated.preprocessing, stated.accuracy
     source = converted.source
     if source.path.is_file():
-        with source.path.open("rb") as file:
-            known = by_digest(hashlib.file_digest(file, "sha256").hexdigest())
+        known = by_digest(file_sha256(source.path))
         if known:
             return known.classes, known.preprocessing, known.accuracy
     return (*LAYOUTS[converted.layout].metadata(source), None)

@@ -65,17 +65,17 @@ def shortened(pixels: Tensor, rule: Preprocessing, side: int) -> Tensor:
     return _resized(x, side * height // short, side * width // short, rule)
 
 
-def normalized(squares: Tensor, rule: Preprocessing, dtype: torch.dtype = torch.float32) -> Tensor:
+def normalized(squares: Tensor, rule: Preprocessing) -> Tensor:
     """Scale a batch of squares, 0 to 255, subtract the mean and divide by the deviation, where they are."""
     x = squares.flip(1) if rule.channels == "bgr" else squares
     factor, shift = _factor_and_shift(rule, x.device)
     if x.stride(1) != 1:
-        return x.to(torch.float32, copy=True).mul_(factor.view(-1, 1, 1)).add_(shift.view(-1, 1, 1)).to(dtype)
+        return x.to(torch.float32, copy=True).mul_(factor.view(-1, 1, 1)).add_(shift.view(-1, 1, 1))
     # Channels last: whole rows are multiplied by repeated constants, which is many times faster.
     count, channels, height, width = x.shape
     rows = x.movedim(1, -1).reshape(count, height, width * channels).to(torch.float32, copy=True)
     rows.mul_(factor.repeat(width)).add_(shift.repeat(width))
-    return rows.view(count, height, width, channels).movedim(-1, 1).to(dtype)
+    return rows.view(count, height, width, channels).movedim(-1, 1)
 
 
 @lru_cache(maxsize=32)

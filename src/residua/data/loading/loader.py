@@ -14,7 +14,6 @@ from residua.data.ahead import processors
 from residua.data.augmentation import Augmentation, augment
 from residua.data.dataset import Data, Places
 from residua.data.loading.reading import Gathered, Read, gathered
-from residua.data.loading.reading import read_square as read_square
 from residua.data.loading.sampling import balanced, place_of, shuffled
 from residua.nets.transfer import onto
 from residua.nets.values import at_least, within
@@ -40,9 +39,9 @@ class Batch:
         """The pictures' places, on the CPU whatever the device."""
         return place_of(self.samples)
 
-    def inputs(self, dtype: torch.dtype = torch.float32) -> Tensor:
+    def inputs(self) -> Tensor:
         """Return the network's input."""
-        return normalized(self.pixels, self.rule, dtype)
+        return normalized(self.pixels, self.rule)
 
 
 class Loader:

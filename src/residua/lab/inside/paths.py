@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import accumulate, combinations
 from statistics import linear_regression
@@ -100,24 +99,6 @@ def paths(
     lengths = path_lengths(magnitudes)
     effective = shortest_range([each.share for each in lengths], share)
     return Paths(len(inputs), draws, seed, count, lengths, share, effective)
-
-
-@contextmanager
-def path_gradients(
-    network: Network | Vgg, inputs: Tensor, labels: Tensor
-) -> Iterator[Callable[[Iterable[int]], Tensor]]:
-    """Give a function from units (their places) to the gradient at the inputs along the path through them.
-
-    That is, through their residuals and the shortcuts of all others. The sum over all paths is the whole
-    gradient.
-    """
-    count = _units(network)
-    with kept_pass(network, inputs, labels) as kept:
-
-        def along(units: Iterable[int]) -> Tensor:
-            return kept.at_inputs(_through([units], count).expand(count, len(inputs)))
-
-        yield along
 
 
 def shortest_range(shares: Sequence[float], wanted: float) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from residua.errors import UserError
 from residua.files import sync_folder
 from residua.judging.runfiles import METRICS
+from residua.text import finite
 
 
 def append_metrics(folder: Path, values: Mapping[str, Any]) -> int:
@@ -19,11 +19,10 @@ def append_metrics(folder: Path, values: Mapping[str, Any]) -> int:
 
     A number that is not finite is written as null, which every reader of JSON knows.
     """
-    finite = {name: None if _odd(value) else value for name, value in values.items()}
     path = folder / METRICS
     try:
         with path.open("ab") as file:
-            file.write(json.dumps(finite).encode() + b"\n")
+            file.write(json.dumps(finite(values)).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
             return file.tell()
@@ -46,7 +45,3 @@ def cut_metrics(folder: Path, length: int) -> bool:
             return len(kept) == length
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def _odd(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)

@@ -50,8 +50,7 @@ def _split(settings: Settings, found: Overview) -> str:
     if settings.limit:
         counts["train"] = min(counts["train"], settings.limit)
     parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
-    seed = settings.seed if settings.split_seed is None else settings.split_seed
-    made = f"made here: {settings.val:.0%} of each class, seed {seed}"
+    made = f"made here: {settings.val:.0%} of each class, seed {settings.picture_seed}"
     return f"{parts} ({made if found.split_made else 'the data has its own'})"
 
 

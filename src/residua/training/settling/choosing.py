@@ -17,8 +17,7 @@ from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec as named_spec
 from residua.training.asking.changes import SETTINGS, Changes
-from residua.training.asking.wanted import Wanted as Wanted
-from residua.training.asking.wanted import asked_for
+from residua.training.asking.wanted import Wanted, asked_for
 from residua.training.pictures.loaders import at_size, epoch_steps, pass_pictures, training_places
 from residua.training.recipes import RECIPES, Recipe
 from residua.training.recipes import recipe as named_recipe
