@@ -10,7 +10,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from residua.errors import UserError
@@ -77,6 +77,15 @@ def check_replaceable(path: Path) -> None:
         raise UserError(f"{path} is a folder: name a file in it.")
     if not stat.S_ISREG(mode):
         raise UserError(f"{path} is a device or a pipe: name a file.")
+
+
+def check_files(*files: Path | None, inputs: Iterable[str | Path | None] = ()) -> None:
+    """Find out before the work, not after it, that there is no place for its result, or only an input's."""
+    for file in filter(None, files):
+        if not file.parent.is_dir():
+            raise UserError(f"{file} cannot be written: there is no folder {str(file.parent)!r}.")
+        check_replaceable(file)
+        check_new(file, *inputs)
 
 
 def check_new(path: Path, *read: str | os.PathLike[str] | None) -> None:

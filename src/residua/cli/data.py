@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json as json_format
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from residua.cli.options import Json, MaxBad, Root
 from residua.data.checking import MAX_BAD
 from residua.errors import UserError
-from residua.files import check_new, check_replaceable, check_suffix
+from residua.files import check_files, check_suffix
 from residua.judging.runfiles import BAD, SPLIT
 
 if TYPE_CHECKING:
@@ -26,12 +26,9 @@ Where = Annotated[
         help="Class folders, a CSV, a CIFAR archive, a packed file, or digits, cifar10, cifar100.",
     ),
 ]
-Root = Annotated[Path | None, typer.Option(help="Folder of the pictures that a CSV names, if not its own.")]
 Val = Annotated[float, typer.Option(help="Share of each class to judge by, where the data has no such part.")]
 Seed = Annotated[int, typer.Option(help="Which pictures are taken for it.")]
-MaxBad = Annotated[float, typer.Option(metavar="SHARE", help="Refuse data with more unreadable pictures.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that decode, if not one for each core.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 LARGEST = 1024  # a preview of 48 such pictures takes 200 MB
 
@@ -174,15 +171,6 @@ def _found(
     with progress("decoding") as show:
         checked = run(opened, remembered=remembered, workers=workers, progress=show)
     return overview(checked, val=val, seed=seed, max_bad=max_bad)
-
-
-def check_files(*files: Path | None, inputs: Iterable[str | Path | None] = ()) -> None:
-    """Find out before the work, not after it, that there is no place for its result, or only an input's."""
-    for file in filter(None, files):
-        if not file.parent.is_dir():
-            raise UserError(f"{file} cannot be written: there is no folder {str(file.parent)!r}.")
-        check_replaceable(file)
-        check_new(file, *inputs)
 
 
 def _write_tables(folder: Path, found: Overview) -> None:

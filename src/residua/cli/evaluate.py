@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from residua.cli.data import Json, MaxBad, Root, check_files
+from residua.cli.options import Batch, Device, Json, MaxBad, Part, Root, Split, Workers
 from residua.data.checking import MAX_BAD
 from residua.errors import UserError
+from residua.files import check_files
 from residua.judging import BATCH, SHOWN
 
 if TYPE_CHECKING:
@@ -24,12 +25,8 @@ def evaluate(
         list[str],
         typer.Argument(metavar="MODEL [OTHER] DATA", help="A model file, or two to compare, and pictures."),
     ],
-    part: Annotated[
-        str | None, typer.Option(help="train, val, test or all; if not said, test, or else val, or else all.")
-    ] = None,
-    split: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Which part each picture is in: a run's split.csv.")
-    ] = None,
+    part: Part = None,
+    split: Split = None,
     class_map: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV (folder,class): what the model calls a class.")
     ] = None,
@@ -45,9 +42,9 @@ def evaluate(
     mistakes: Annotated[int, typer.Option(help="How many of the worst mistakes to list.")] = SHOWN,
     root: Root = None,
     max_bad: MaxBad = MAX_BAD,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    batch: Annotated[int, typer.Option(help="Pictures at a time.")] = BATCH,
-    workers: Annotated[int | None, typer.Option(help="Threads that read pictures.")] = None,
+    device: Device = "auto",
+    batch: Batch = BATCH,
+    workers: Workers = None,
     json: Json = False,
 ) -> None:
     """Judge a model by labelled pictures, every one counted once; or compare two.

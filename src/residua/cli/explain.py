@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from residua.files import check_suffix
+from residua.cli.options import Json
+from residua.files import check_files, check_suffix
 
 if TYPE_CHECKING:
     from residua.judging.explaining.illustrating import Explanation
@@ -24,10 +25,9 @@ def explain(
     label: Annotated[
         str | None, typer.Option(help="Where it looked for this class (name or id), not for its first guess.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Draw where a network looked in a picture (Grad-CAM), beside the picture and its first guesses."""
-    from residua.cli.data import check_files
     from residua.judging.explaining.explanation import explain as run
     from residua.text import visible
 

@@ -13,6 +13,7 @@ import typer
 
 from residua.cli import lab_report
 from residua.cli.completion import experiments, one_of
+from residua.cli.options import Device, Json
 from residua.lab import LAB
 
 app = typer.Typer(help="Run the papers' experiments, and your own.", no_args_is_help=True)
@@ -27,7 +28,6 @@ ScaleOption = Annotated[
     str, typer.Option(help="quick, small or paper.", autocompletion=one_of("quick", "small", "paper"))
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the trials and results.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -57,7 +57,7 @@ def run(
     jobs: Annotated[
         int | None, typer.Option(help="Trainings at once, if not one for each processor.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     compiled: Annotated[bool, typer.Option("--compiled", help="Compile each network: for a GPU.")] = False,
     out: Out = LAB,
     kept: Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from residua.cli.options import Json
 from residua.lab import LAB
 
 
@@ -21,7 +22,7 @@ def report(
     into: Annotated[
         Path | None, typer.Option(help="Write short pages of Markdown with their figures into this folder.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a page for each experiment that was run, whole or in part, and one that leads to all of them."""
     from residua.lab.catalogue import name_of

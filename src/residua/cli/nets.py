@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from residua.cli.completion import networks
+from residua.cli.options import Json
 from residua.errors import UserError
 from residua.nets.description import describe as describe_plan
 from residua.nets.description import summary
@@ -16,8 +17,6 @@ from residua.nets.plan import Plan, plan
 from residua.nets.spec import AnySpec
 from residua.nets.values import from_text
 from residua.nets.zoo import list_models, spec
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def models(

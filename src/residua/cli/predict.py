@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from residua.cli.options import Batch, Device, Workers
 from residua.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ def predict(
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each file.")] = False,
     null: Annotated[bool, typer.Option("--null", "-0", help="Paths on - end with NULs, not lines.")] = False,
-    batch: Annotated[int, typer.Option(help="Pictures at a time.")] = 32,
-    workers: Annotated[int | None, typer.Option(help="Threads that read pictures.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    batch: Batch = 32,
+    workers: Workers = None,
+    device: Device = "auto",
     precision: Annotated[str, typer.Option(help="fp32, or bf16 where the device multiplies in it.")] = "fp32",
 ) -> None:
     """Say what pictures show, each as soon as it is known. A bad file stops nothing.

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from residua.files import check_suffix
+from residua.cli.options import Json
+from residua.files import check_files, check_suffix
 
 
 def report(
@@ -17,11 +18,10 @@ def report(
         Path | None, typer.Option("--out", "-o", help="The file to write, if not RUN/report.html.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="Where the pictures are, if they have moved.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Write one self-contained HTML page about a training: how good the model is, and where it goes wrong."""
     check_suffix(out, ".html")
-    from residua.cli.data import check_files
     from residua.cli.progress import progress
     from residua.judging.reporting.page import write_report
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from residua.cli.options import Json
 from residua.errors import UserError
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from residua.files import check_files
 
 
 def convert(
@@ -38,7 +38,6 @@ def convert(
     json: Json = False,
 ) -> None:
     """Convert anyone's weights into a model file, or a model file into anyone's weights."""
-    from residua.cli.data import check_files
     from residua.weights.conversion import Asked, summary
     from residua.weights.conversion import convert as run
     from residua.weights.download import show_progress

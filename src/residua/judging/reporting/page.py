@@ -11,8 +11,7 @@ from residua import __version__
 from residua.data.checking.checked import Progress
 from residua.data.dataset import Data
 from residua.data.pages import templates
-from residua.errors import UserError
-from residua.files import check_replaceable, write_text
+from residua.files import check_files, write_text
 from residua.judging.reporting import charts, overview, words
 from residua.judging.reporting.album import Album
 from residua.judging.reporting.judged import WORST, Judged
@@ -57,9 +56,7 @@ def write_report(
     run that is not finished is judged first; `progress` hears how far that is.
     """
     run, path = Records.read(folder), out or folder / REPORT
-    if not path.parent.is_dir():
-        raise UserError(f"{path} cannot be written: there is no folder {str(path.parent)!r}.")
-    check_replaceable(path)
+    check_files(path)
     sources = gather(run, data, progress)
     write_text(path, page(run, sources))
     return Report(path, run.finished, sources.judged, (*run.missing, *sources.missing))
