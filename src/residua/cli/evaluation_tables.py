@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from residua.cli.tables import of_numbers
 from residua.judging.comparison import INTERVAL, TEST, Comparison
 from residua.judging.evaluated import METHODS, Evaluation
 from residua.judging.figures.intervals import Interval
@@ -69,7 +69,7 @@ def _learned(found: Evaluation) -> str:
 
 def _figures(found: Sequence[Evaluation]) -> Table:
     names = ["", "first", "95%", "second", "95%"] if len(found) == 2 else ["", "", "95%"]
-    table = _table(*names)
+    table = of_numbers(*names)
     figures: dict[str, Callable[[Evaluation], tuple[str, str]]] = {
         "top-1 %": lambda each: (f"{each.top1:.2f}", _interval(each.intervals["top1"], 2)),
         "top-5 %": lambda each: (_number(each.top5, 2), _interval(each.intervals["top5"], 2)),
@@ -110,7 +110,7 @@ def _classes(found: Evaluation) -> Iterator[RenderableType]:
     there = [row for row in found.per_class if row.f1 is not None]
     absent = sum(row.support == 0 for row in found.per_class)
     yield Text("\nClasses, worst first", style="bold")
-    table = _table("class", "pictures", "precision %", "recall %", "F1 %")
+    table = of_numbers("class", "pictures", "precision %", "recall %", "F1 %")
     for row in sorted(there, key=_worst)[:ROWS]:
         figures = (_number(value, 1) for value in (row.precision, row.recall, row.f1))
         table.add_row(Text(visible(row.name)), f"{row.support:,}", *figures)
@@ -129,7 +129,7 @@ def _confusions(found: Evaluation) -> Iterator[RenderableType]:
     if not confused:
         return
     yield Text("\nTaken for one another most often", style="bold")
-    table = _table("times", "class", "taken for", left=("class", "taken for"))
+    table = of_numbers("times", "class", "taken for", left=("class", "taken for"))
     for each in confused:
         table.add_row(f"{each.count:,}", Text(visible(each.label)), Text(visible(each.predicted)))
     yield table
@@ -139,7 +139,7 @@ def _pictures(heading: str, some: Sequence[Mistake], count: int) -> Iterator[Ren
     if not some:
         return
     yield Text(f"\n{heading}", style="bold")
-    table = _table("picture", "label", "%", "predicted", "%", left=("picture", "label", "predicted"))
+    table = of_numbers("picture", "label", "%", "predicted", "%", left=("picture", "label", "predicted"))
     for each in some[:FIRST]:
         label, predicted = Text(visible(each.label)), Text(visible(each.predicted))
         chances = f"{100 * each.own:.1f}", f"{100 * each.probability:.1f}"
@@ -171,12 +171,3 @@ def _interval(found: Interval | None, places: int) -> str:
 
 def _number(value: float | None, places: int) -> str:
     return "" if value is None else f"{value:.{places}f}"
-
-
-def _table(*columns: str, left: Iterable[str] = ()) -> Table:
-    """Return a table whose first column is text and whose others are numbers, unless they are named."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, name in enumerate(columns):
-        text = name in left or (place == 0 and not left)
-        table.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=not text)
-    return table

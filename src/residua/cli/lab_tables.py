@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.table import Table
 
+from residua.cli.tables import of_texts
 from residua.lab.experiment import Experiment
 from residua.lab.reporting import amounts, words
 from residua.lab.reporting.judged import judged
@@ -19,7 +19,7 @@ MOST = 6  # quantities beside each other
 
 def experiments_table(experiments: Iterable[Experiment]) -> Table:
     """One line for each experiment."""
-    table = _table("experiment", "question", "claims", *(f"{scale}: trainings" for scale in SCALES))
+    table = of_texts("experiment", "question", "claims", *(f"{scale}: trainings" for scale in SCALES))
     for each in experiments:
         trainings = [each.trainings(scale) for scale in SCALES]
         table.add_row(
@@ -33,12 +33,12 @@ def networks_table(record: Record) -> Table:
     """What was measured of each network: the median over the seeds, and the range."""
     title = f"{record.result['title']} ({record.name}, {record.scale})"
     if not record.trials:
-        table = _table("network", "depth", "parameters", "multiply-adds", title=title)
+        table = of_texts("network", "depth", "parameters", "multiply-adds", title=title)
         for label, row in record.networks.items():
             table.add_row(label, str(row["depth"]), f"{row['parameters']:,}", f"{row['multiply_adds']:,}")
         return table
     quantities = record.quantities[:MOST]
-    table = _table("network", "parameters", "n", *map(amounts.in_words, quantities), title=title)
+    table = of_texts("network", "parameters", "n", *map(amounts.in_words, quantities), title=title)
     for label, row in record.networks.items():
         found = record.result["summary"][label]
         n = max((spread["n"] for spread in found.values()), default=0)
@@ -56,16 +56,9 @@ def remarks(record: Record) -> list[str]:
 
 def claims_table(record: Record) -> Table:
     """What the papers say, what was measured, and whether it bears them out."""
-    table = _table("claim", "place", "paper", "measured", "n", "verdict", "why")
+    table = of_texts("claim", "place", "paper", "measured", "n", "verdict", "why")
     for row in judged(record):
         says = f"{row.says} Told elsewhere: {row.elsewhere}" if row.elsewhere else row.says
         n = str(row.n or "")
         table.add_row(says, row.where, row.paper or "-", row.measured or "-", n, row.verdict, row.why)
-    return table
-
-
-def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
     return table

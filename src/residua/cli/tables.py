@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from residua.weights.metadata import Metadata
 
 WIDE = 1000  # columns for a pipe or a file, where nothing may be cut
+RIGHT = ("depth", "output", "parameters", "multiply-adds", "input")  # numbers, set to the right
 
 
 def show(what: RenderableType) -> None:
@@ -33,7 +34,7 @@ def show(what: RenderableType) -> None:
 
 def models(rows: Iterable[dict[str, Any]]) -> Table:
     """One line for each network."""
-    table = _table("network", "depth", "parameters", "multiply-adds", "input")
+    table = of_texts("network", "depth", "parameters", "multiply-adds", "input", right=RIGHT)
     for row in rows:
         table.add_row(
             row["name"],
@@ -48,7 +49,8 @@ def models(rows: Iterable[dict[str, Any]]) -> Table:
 def description(plan: Plan) -> Table:
     """The papers' Table 1 column of one network, and its totals."""
     data = describe(plan)
-    table = _table("layers", "output", "units", "parameters", "multiply-adds", title=_title(plan), ruled=True)
+    columns = ("layers", "output", "units", "parameters", "multiply-adds")
+    table = of_texts(*columns, right=RIGHT, title=_title(plan), ruled=True)
     for group in plan.groups:
         side = group.outputs.side
         table.add_row(
@@ -67,7 +69,7 @@ def description(plan: Plan) -> Table:
 
 def comparison(plans: list[Plan]) -> Table:
     """Networks side by side, group by group, each with its difference from the first."""
-    table = _table("layers", *(_title(plan) for plan in plans), ruled=True, numbers=False)
+    table = of_texts("layers", *(_title(plan) for plan in plans), ruled=True)
     for groups in zip_longest(*_aligned(plans)):
         name = next(group.name for group in groups if group)
         table.add_row(name, *(_cell(group, groups[0], i > 0) for i, group in enumerate(groups)))
@@ -79,7 +81,7 @@ def comparison(plans: list[Plan]) -> Table:
 def metadata(file: Path, stated: Metadata) -> Table:
     """Everything that a model file says of itself."""
     plan = expand(stated.spec)
-    table = _table("", "", title=str(file), numbers=False, ruled=True)
+    table = of_texts("", "", title=str(file), ruled=True)
     table.show_header = False
     table.add_row("network", f"{_title(plan)}, {plan.parameters:,} parameters")
     table.add_row("classes", _class_names(stated))
@@ -113,7 +115,7 @@ def _value(value: Any) -> str:
 
 def published(rows: Iterable[dict[str, Any]]) -> Table:
     """One line for each published file."""
-    table = _table("network", "version", "top-1 %", "top-5 %", "in the cache")
+    table = of_texts("network", "version", "top-1 %", "top-5 %", "in the cache")
     for row in rows:
         cached = "yes" if row["cached"] else "no"
         table.add_row(row["name"], row["version"], f"{row['top1']:.3f}", f"{row['top5']:.3f}", cached)
@@ -198,10 +200,20 @@ def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def _table(*columns: str, title: str | None = None, ruled: bool = False, numbers: bool = True) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, show_lines=False, title_style="bold", pad_edge=False)
-    right = {"depth", "output", "parameters", "multiply-adds", "input"} if numbers else set()
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    table.show_lines = ruled
+def of_texts(
+    *columns: str, right: Iterable[str] = (), title: str | None = None, ruled: bool = False
+) -> Table:
+    """Return a table of texts, which are folded; columns named as `right` are set to the right."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, show_lines=ruled, title_style="bold", pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return table
+
+
+def of_numbers(*columns: str, left: Iterable[str] = ()) -> Table:
+    """Return a table whose first column is text and whose others are numbers, unless they are named."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, name in enumerate(columns):
+        text = name in left or (place == 0 and not left)
+        table.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=not text)
     return table
