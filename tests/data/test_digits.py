@@ -60,8 +60,9 @@ def test_an_interrupted_folder_leaves_nothing(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_folder_that_exists_is_not_touched(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="exists"):
-        write_folder(tmp_path)
     (tmp_path / "link").symlink_to("nowhere")
     with pytest.raises(UserError, match="exists"):
+        write_folder(tmp_path)
+    with pytest.raises(UserError, match="cannot be written"):
         write_folder(tmp_path / "link")
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from residua.data.dataset import Data, Places
@@ -18,6 +17,7 @@ from residua.data.loading.loader import Loader
 from residua.judging.runfiles import CONFIG, LAST
 from residua.nets.batchnorm import recalibrate
 from residua.nets.devices import device_named
+from residua.nets.initialization import seeded
 from residua.nets.network import Network, Vgg, build_network
 from residua.nets.plan import plan
 from residua.training.asking.configfile import read_config
@@ -55,8 +55,7 @@ class Trained:
 
         With those it was made with, 0 and 1, its norms would normalize nothing.
         """
-        with torch.random.fork_rng(()):
-            torch.manual_seed(self.settings.seed)
+        with seeded(self.settings.seed):
             network = build_network(plan(self.settings.spec))
         network.to(self.settings.device).eval()
         recalibrate(network, (inputs for inputs, _ in self.mixed(self.seen(CALIBRATING))))

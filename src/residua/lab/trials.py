@@ -17,7 +17,7 @@ from residua.lab.experiment import DATA_DECIDES, Experiment, Member
 from residua.lab.scales import Scale
 from residua.nets import spec as networks
 from residua.nets.plan import plan
-from residua.nets.spec import AnySpec, Spec, VggSpec
+from residua.nets.spec import FAMILIES, AnySpec, Spec
 from residua.training import recipes
 from residua.training.recipes import Recipe, recipe
 
@@ -63,10 +63,9 @@ class Trial:
 
     def asked(self) -> dict[str, Any]:
         """Return what to ask of `residua.train`: nothing is left to be measured."""
-        family = "vgg" if isinstance(self.spec, VggSpec) else "resnet"
         network = {name: value for name, value in self.spec.to_dict().items() if value is not None}
         return {
-            "spec": {"family": family, **network},
+            "spec": {"family": self.spec.family, **network},
             "weights": "none",
             "precision": "fp32",
             "deterministic": True,
@@ -88,7 +87,7 @@ class Trial:
     def read(cls, values: Mapping[str, Any]) -> Self:
         """Read what `to_dict` gave."""
         described = dict(values["spec"])
-        kind: type[AnySpec] = VggSpec if described.pop("family") == "vgg" else Spec
+        kind = FAMILIES[described.pop("family")]
         return cls(**{**values, "spec": kind(**described)})
 
     def as_json(self) -> dict[str, Any]:
@@ -104,7 +103,7 @@ class Trial:
             asked.pop(name, None)
         return {
             **asked,
-            "spec": {"family": asked["spec"]["family"], **network},
+            "spec": {"family": self.spec.family, **network},
             "recipe": [_deciding(form, without) for form in forms],
             "chosen": self.settings.get("recipe") is None,  # then it is long enough for the pictures
             "pictures": self.pictures,

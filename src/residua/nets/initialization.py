@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +14,14 @@ from residua.nets.spec import VggSpec
 
 if TYPE_CHECKING:
     from residua.nets.network import Network, Unit, Vgg
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let what is drawn on the processor depend on a seed alone; afterwards chance goes on as it was."""
+    with torch.random.fork_rng(()):
+        torch.default_generator.manual_seed(seed)  # the processor's alone: fork_rng keeps no other
+        yield
 
 
 @torch.no_grad()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from residua.errors import UserError, unknown
 from residua.nets.conditions import Condition, Conditions, edited, settle
@@ -36,6 +37,8 @@ class Described:
         check_fields(self)
         for name in ("num_classes", "in_channels", "input_size"):
             at_least(name, getattr(self, name), 1)
+
+    family: ClassVar[str]  # what tells kinds of descriptions apart where they are written down
 
     def edit(self, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field fails with the nearest."""
@@ -76,6 +79,8 @@ class Spec(Described):
     elsewhere it stays None, and where it has one, None becomes its usual value. Equal networks therefore
     have equal specs.
     """
+
+    family = "resnet"
 
     # Stem: "imagenet" 7x7 stride 2 and a pool; "deep" three 3x3 and a pool; "cifar" one 3x3, no pool.
     stem: Literal["imagenet", "cifar", "deep"] = "imagenet"
@@ -190,6 +195,8 @@ CONDITIONAL: Conditions = {
 class VggSpec(Described):
     """A VGG network, the papers' baseline without shortcuts."""
 
+    family = "vgg"
+
     convolutions: tuple[int, ...] = (2, 2, 4, 4, 4)
     widths: tuple[int, ...] = (64, 128, 256, 512, 512)
     hidden: int = 4096
@@ -205,6 +212,7 @@ class VggSpec(Described):
 
 
 AnySpec = Spec | VggSpec
+FAMILIES: Mapping[str, type[AnySpec]] = {kind.family: kind for kind in (Spec, VggSpec)}
 
 
 def _check_numbers(spec: Spec) -> None:

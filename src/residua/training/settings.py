@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 from residua.errors import UserError, unknown
-from residua.nets.spec import AnySpec, Spec, VggSpec
+from residua.nets.spec import FAMILIES, AnySpec
 from residua.nets.values import at_least, check_fields, within
 from residua.training.recipes import Recipe
 from residua.weights.metadata import Preprocessing
@@ -73,9 +73,8 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, as `config.yaml` holds it."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        family = "vgg" if isinstance(self.spec, VggSpec) else "resnet"
         return plain | {
-            "spec": {"family": family, **self.spec.to_dict()},
+            "spec": {"family": self.spec.family, **self.spec.to_dict()},
             "preprocessing": asdict(self.preprocessing),
             "recipe": self.recipe.to_dict(),
         }
@@ -92,7 +91,7 @@ class Settings:
                 raise UserError(f"the run's settings are incomplete: {name} must have fields of its own.")
         try:
             described = dict(data["spec"])
-            kind: type[AnySpec] = VggSpec if described.pop("family") == "vgg" else Spec
+            kind = FAMILIES[described.pop("family")]
             return cls(
                 **data
                 | {

@@ -20,6 +20,7 @@ from residua.data.splitting import write_split
 from residua.errors import UserError
 from residua.judging.runfiles import BAD, CLASSES, DATA, METRICS, SPLIT, SUMMARY
 from residua.nets.devices import device_named
+from residua.nets.initialization import seeded
 from residua.nets.network import Network, Vgg, build_network
 from residua.nets.plan import plan
 from residua.training.asking.wanted import Wanted
@@ -198,8 +199,7 @@ def _at_once(message: str) -> Iterator[None]:
 
 def _network(settings: Settings, beginning: Beginning | None = None) -> Network | Vgg:
     """Build the network that the settings describe; its random start depends on the seed alone."""
-    with torch.random.fork_rng(()):
-        torch.default_generator.manual_seed(settings.seed)  # the processor's alone: fork_rng keeps no other
+    with seeded(settings.seed):
         network = build_network(plan(settings.spec))
     if beginning and beginning.state:
         _load(network, beginning)

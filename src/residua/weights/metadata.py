@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, TypeVar
 
 from residua.errors import UserError
-from residua.nets.spec import AnySpec, Spec, VggSpec
+from residua.nets.spec import FAMILIES, AnySpec
 from residua.nets.values import at_least, check_fields, checked, within
 
 VERSION = 1
@@ -145,8 +145,7 @@ class Metadata:
     def to_json(self) -> str:
         """Write it, with its version."""
         data = {name: value for name, value in asdict(self).items() if name != "spec"}
-        family = "vgg" if isinstance(self.spec, VggSpec) else "resnet"
-        data = {"version": VERSION, "family": family, "spec": self.spec.to_dict(), **data}
+        data = {"version": VERSION, "family": self.spec.family, "spec": self.spec.to_dict(), **data}
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
         return text.encode(errors="backslashreplace").decode()  # a name that is no text, as JSON's escapes
 
@@ -161,13 +160,13 @@ class Metadata:
         if version > VERSION:
             raise UserError(f"it has version {version}, this Residua reads up to {VERSION}: upgrade Residua.")
         family = data.pop("family", None)
-        if family not in ("resnet", "vgg"):
+        if family not in FAMILIES:
             raise UserError(f"the network family {family!r} is unknown.")
         spec, classes = data.pop("spec", None), data.pop("classes", None)
         if classes is not None and not isinstance(classes, list):
             raise UserError("classes is not a list.")
         return cls(
-            spec=_spec(VggSpec if family == "vgg" else Spec, spec),
+            spec=_spec(FAMILIES[family], spec),
             classes=None if classes is None else tuple(ClassEntry.from_json(entry) for entry in classes),
             preprocessing=_optional(Preprocessing, data.pop("preprocessing", None)),
             provenance=Provenance.from_json(data.pop("provenance", {})),

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import secrets
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +10,7 @@ from PIL import Image
 
 from residua.data.dataset import UNSPLIT, Data
 from residua.data.pictures import Arrays
-from residua.errors import UserError
+from residua.files import new_folder
 
 COUNT, SIDE, BRIGHTEST = 1797, 8, 16
 
@@ -36,18 +33,10 @@ def open_digits() -> Data:
 
 def write_folder(path: Path) -> None:
     """Write the digits as class folders of PNG files; the folder appears when all of them are there."""
-    if os.path.lexists(path):
-        raise UserError(f"{str(path)!r} exists: name a new folder.")
     data = open_digits()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
+    with new_folder(path) as folder:
         for label in data.classes:
-            (temporary / label).mkdir(parents=True)
+            (folder / label).mkdir()
         for place, name in enumerate(data.names):
-            file = temporary / data.classes[data.labels[place]] / f"{name}.png"
+            file = folder / data.classes[data.labels[place]] / f"{name}.png"
             Image.fromarray(data.read(place, "gray")[..., 0]).save(file)
-        temporary.rename(path)
-    except OSError as error:
-        raise UserError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -22,6 +22,7 @@ from residua.judging.showing.matching import matched_labels
 from residua.judging.showing.samples import Name, Samples, choose_samples
 from residua.nets.batchnorm import recalibrate
 from residua.nets.devices import device_named
+from residua.nets.initialization import seeded
 from residua.nets.network import Network, Vgg
 from residua.nets.values import at_least
 from residua.nets.zoo import spec
@@ -135,8 +136,7 @@ def subject(
 
 def _new(name: str, data: Data, seed: int) -> Stored:
     wanted = spec(name, num_classes=len(data.classes))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = create(wanted)
     classes = tuple(ClassEntry(id=each, name=each) for each in data.classes)
     rule = Preprocessing(size=wanted.input_size, resize=wanted.input_size)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from residua.errors import UserError
+from residua.nets.initialization import seeded
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec as named_spec
 from residua.nets.zoo import title
@@ -85,6 +85,5 @@ def _check_is(weights: str, found: AnySpec, model: str | None) -> None:
 
 def _read(path: Path, model: str | None, classes: int, seed: int) -> Converted:
     """Read weights; a new classifier is drawn by the seed."""
-    with torch.random.fork_rng(()):
-        torch.default_generator.manual_seed(seed)  # the processor's alone
+    with seeded(seed):
         return read(path, model=None if is_model_file(path) else model, num_classes=classes)

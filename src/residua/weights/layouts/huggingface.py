@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import secrets
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from residua.errors import UserError
+from residua.files import new_folder
 from residua.nets.plan import Plan
 from residua.nets.spec import EXPANSION, AnySpec, Spec
 from residua.nets.values import checked
@@ -87,7 +85,7 @@ class HuggingFace(Layout):
 
     def store(self, path: Path, tensors: dict[str, Tensor], metadata: Metadata) -> None:
         """Write the folder."""
-        with _new_folder(path) as folder:
+        with new_folder(path) as folder:
             _write_json(folder / "config.json", _config(metadata))
             if processor := _processor(metadata.preprocessing):
                 _write_json(folder / "preprocessor_config.json", processor)
@@ -249,22 +247,3 @@ def _processor(rule: Preprocessing | None) -> dict[str, Any] | None:
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
     path.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside the path, and put it in the path's place once it is whole."""
-    path = path.absolute()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"{path} exists already: name a new folder.")
-        temporary.mkdir()
-        yield temporary
-        if path.exists():
-            path.rmdir()
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
