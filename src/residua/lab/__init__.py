@@ -1,4 +1,4 @@
-"""The lab: what happens inside the papers' networks, measured."""
+"""The lab: the papers' claims as experiments, and what happens inside their networks."""
 
 from pathlib import Path
 

@@ -148,7 +148,7 @@ def trials(
 ) -> list[tuple[Member, Trial]]:
     """Return an experiment's trials, each beside the member that it trains, seed by seed.
 
-    `computed` says how: `device` and `compiled`.
+    `computed` has what else decides a trial: `device`, `compiled`, and `photos`, what the pictures are.
     """
     if not experiment.trained:
         return []
