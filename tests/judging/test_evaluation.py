@@ -25,7 +25,7 @@ from residua.data.splitting import write_split
 from residua.errors import UserError
 from residua.judging.comparison import Comparison, compare
 from residua.judging.evaluated import Evaluation
-from residua.judging.evaluation import evaluate, trial
+from residua.judging.evaluation import evaluate, judging
 from residua.judging.model import Model
 from residua.judging.showing.samples import choose_samples
 from residua.weights.preprocessing import preprocess
@@ -163,7 +163,7 @@ def test_a_network_that_answers_no_number_is_refused(tmp_path: Path) -> None:
         evaluate(judged, pictures(4))
     file = residua.save(judged, tmp_path / "odd.safetensors")
     with pytest.raises(UserError, match=r"odd.safetensors: the network's answer"):
-        trial([model(), file], pictures(4), device="cpu").decoded().judged()
+        judging([model(), file], pictures(4), device="cpu").decoded().judged()
 
 
 def test_the_temperature_of_the_model_changes_probabilities_and_no_guess() -> None:
@@ -312,7 +312,7 @@ def test_where_too_many_are_lost_meanwhile_nothing_is_said(photos: Path) -> None
 
 
 def test_what_one_model_cannot_be_shown_counts_for_none(photos: Path) -> None:
-    asked = trial([model(), model(stem_width=3)], photos).decoded()
+    asked = judging([model(), model(stem_width=3)], photos).decoded()
     told: list[tuple[int, int]] = []
 
     def lose(done: int, count: int) -> None:

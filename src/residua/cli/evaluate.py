@@ -17,7 +17,7 @@ from residua.judging import BATCH, SHOWN
 
 if TYPE_CHECKING:
     from residua.judging.evaluated import Evaluation
-    from residua.judging.evaluation import Trial
+    from residua.judging.evaluation import Judging
 
 
 def evaluate(
@@ -57,10 +57,10 @@ def evaluate(
     if len(models) == 2 and (csv or store_temperature):
         raise UserError("--csv and --store-temperature are of one model: evaluate it alone.")
     check_files(csv, inputs=[*models, data, split, class_map])
-    from residua.judging.evaluation import trial
+    from residua.judging.evaluation import judging
     from residua.weights.download import show_progress
 
-    asked = trial(
+    asked = judging(
         models,
         data,
         part=part,
@@ -86,7 +86,7 @@ def evaluate(
     raise typer.Exit(1 if found[0].bad else 0)
 
 
-def _judged(asked: Trial, to_store: bool) -> tuple[Evaluation, ...]:
+def _judged(asked: Judging, to_store: bool) -> tuple[Evaluation, ...]:
     from residua.cli.progress import progress
 
     if to_store:

@@ -60,7 +60,7 @@ def evaluate(
     >>> evaluate("best.safetensors", "photos", part="val").top1  # doctest: +SKIP
     93.75
     """
-    found = trial(
+    found = judging(
         [model],
         data,
         part=part,
@@ -97,7 +97,7 @@ class Judge:
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Judging:
     """Models to be judged by the same pictures."""
 
     judges: tuple[Judge, ...]
@@ -110,7 +110,7 @@ class Trial:
     batch: int
     workers: int | None
 
-    def decoded(self, progress: Progress | None = None) -> Trial:
+    def decoded(self, progress: Progress | None = None) -> Judging:
         """Return the same without the pictures that cannot be read."""
         if self.is_decoded:
             return self
@@ -167,7 +167,7 @@ class Trial:
         )
 
 
-def trial(
+def judging(
     models: Sequence[Model | Name],
     data: Data | Samples | Name,
     *,
@@ -182,7 +182,7 @@ def trial(
     batch: int = BATCH,
     workers: int | None = None,
     fetching: transfer.Progress | None = None,
-) -> Trial:
+) -> Judging:
     """Find out all that can be wrong with models and data before a picture is decoded.
 
     The options are those of `evaluate`; `fetching` hears of downloads.
@@ -212,7 +212,7 @@ def trial(
     for judge in judges:
         with judge.named():
             matched_labels(judge.model, samples.data, class_map)
-    return Trial(judges, samples, chosen, class_map, shown, mistakes, share, batch, workers)
+    return Judging(judges, samples, chosen, class_map, shown, mistakes, share, batch, workers)
 
 
 def _check(*options: Iterable[tuple[str, object, Any]]) -> None:
