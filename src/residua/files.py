@@ -10,6 +10,7 @@ import secrets
 import shutil
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -106,6 +107,17 @@ def check_files(*files: Path | None, inputs: Iterable[str | Path | None] = ()) -
             raise UserError(f"{file} cannot be written: there is no folder {str(file.parent)!r}.")
         check_replaceable(file)
         check_new(file, *inputs)
+
+
+def check_folder(folder: Path, what: str) -> None:
+    """Find out before the work that nothing can be written ("written", "kept") in a folder; it is made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = "it is no folder" if isinstance(error, FileExistsError) else error.strerror or error
+        raise UserError(f"nothing can be {what} in {folder}: {reason}. Name a folder for it.") from None
 
 
 def check_new(path: Path, *read: str | os.PathLike[str] | None) -> None:

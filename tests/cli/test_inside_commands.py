@@ -42,6 +42,28 @@ def test_lesions_of_a_model_file(model: Path) -> None:
     assert Path("mine.svg").read_text().startswith("<?xml")
 
 
+def test_what_was_measured_is_printed_though_its_figure_cannot_be_written(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise UserError("mine.svg cannot be written: No space left on device.")
+
+    monkeypatch.setattr("residua.lab.inside.style.save_figure", full)
+    done = run("responses", model, "digits", "--json", "-o", "mine.svg")
+    assert isinstance(done.exception, UserError) and json.loads(done.stdout)["responses"]
+
+
+def test_classes_that_the_model_calls_otherwise_are_mapped(tmp_path: Path) -> None:
+    network = residua.create("tiny_resnet", num_classes=10)
+    classes = [f"number {digit}" for digit in range(10)]
+    rule = Preprocessing(size=8, resize=8)
+    model = residua.save(network, tmp_path / "named.safetensors", classes=classes, preprocessing=rule)
+    Path("map.csv").write_text("folder,class\n" + "".join(f"{digit},number {digit}\n" for digit in range(10)))
+    done = run("responses", model, "digits")
+    assert isinstance(done.exception, UserError) and "--class-map" in str(done.exception)
+    assert run("gradients", model, "digits", "--class-map", "map.csv").exit_code == 0
+
+
 def test_numbers_that_json_does_not_have_are_null(tmp_path: Path) -> None:
     network = residua.create("tiny_resnet", num_classes=10)
     with torch.no_grad():

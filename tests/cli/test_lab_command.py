@@ -65,6 +65,8 @@ def test_an_experiment_that_trains_nothing() -> None:
     assert "does not hold" not in done.stdout
     told = json.loads(run("show", "tables", "--json").stdout)
     assert told == json.loads(run("run", "tables", "--json").stdout)
+    unused = run("run", "tables", "--data", "nowhere")
+    assert unused.exit_code == 0 and "--data is not looked at" in unused.stderr
     rows = Path("runs/lab/tables/quick/results.csv").read_text().splitlines()
     assert rows[0].split(",")[0] == "label" and len(rows) == 1 + len(told["networks"])
     made = json.loads(Path("runs/lab/tables/quick/made.json").read_text())
@@ -130,11 +132,14 @@ def test_a_page_that_fails_is_said_behind_the_results(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["run", "tables", "--kept", "/dev/null"], "nothing can be kept in /dev/null: Not a directory"),
+        (["run", "tables", "--kept", "/dev/null"], "nothing can be kept in /dev/null: it is no folder"),
         (["run", "shortcut"], "unknown experiment 'shortcut': did you mean shortcuts"),
         (["run", "norm", "--scale", "smal"], "unknown scale 'smal': did you mean small?"),
         (["run", "norm", "--scale", "paper"], "say with --data where they are"),
+        (["run", "tables", "--out", "/dev/null"], "nothing can be written in /dev/null: it is no folder"),
         (["run", "norm", "--seeds", "0"], "seeds=0 is not valid"),
+        (["run", "norm", "--seeds", "30000000"], "seeds=30000000 is not valid"),
+        (["report", ""], "unknown experiment ''"),
         (["show", "norm"], "has not been run at scale quick below runs/lab"),
         (["new", "norm"], "comes with Residua"),
         (["new", "a b"], "name='a b' is not valid"),

@@ -45,6 +45,10 @@ def test_a_number_is_worth_what_is_printed(number: str, value: float, worth: flo
         ({"of": "a", "over": "b"}, "has `over` without a number"),
         ({"of": "a"}, "has `of` and nothing to judge it by"),
         ({"of": "a-{depth}", "number": "1"}, "has other braces than {shallow} and {deep}"),
+        ({"of": "a-{deep[0]}", "number": "1"}, "has other braces than {shallow} and {deep}"),
+        ({"of": "a", "number": "6e99999"}, "number='6e99999' of claim 'x' is not valid"),
+        ({"of": "a", "number": "9" * 400}, "of claim 'x' is not valid"),
+        ({"of": "a", "page": 16**6000}, "page=a number of thousands of digits is not valid"),
     ],
 )
 def test_what_is_no_claim_is_said_in_a_sentence(values: dict[str, Any], sentence: str) -> None:

@@ -23,7 +23,7 @@ from residua.lab import sweep as sweeps
 from residua.lab.bypicture import packed
 from residua.lab.carrying import again, carry_out, is_done
 from residua.lab.experiment import MEASUREMENTS, Experiment
-from residua.lab.kept import THROUGH, check_folder, keep, restore, take
+from residua.lab.kept import THROUGH, keep, restore, take
 from residua.lab.measurements import read_measured, write_measured
 from residua.lab.reporting.records import read_record
 from residua.lab.reporting.summary import write_summary
@@ -405,7 +405,9 @@ def test_a_folder_in_which_nothing_can_be_kept_fails_before_anything_is_trained(
         with pytest.raises(UserError, match="nothing can be kept in"):
             sweep(tmp_path / "lab", experiment(), kept=folder)
     assert not made_up and not (tmp_path / "lab").exists()
-    check_folder(tmp_path / "new")
+    with pytest.raises(UserError, match="nothing can be written in"):
+        sweep(tmp_path / "file", experiment())
+    assert not made_up
 
 
 def test_errors_of_keeping_and_of_pages_end_no_sweep(

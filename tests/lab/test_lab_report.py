@@ -477,6 +477,45 @@ def test_one_damaged_result_stands_in_no_others_way(tmp_path: Path) -> None:
         write_pages(tmp_path, "mine", say=said.append)
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"experiment": "../yours"}, "is of another experiment or scale"),
+        ({"trials": 5}, "has something else in place of its trials"),
+        ({"networks": [{"label": "a"}]}, "has something else in place of its networks"),
+        ({"claims": [{"verdict": "holds"}]}, "has something else in place of its claims"),
+        ({"summary": {}}, "sums up other networks"),
+    ],
+)
+def test_results_that_no_run_wrote_are_not_believed(
+    tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    write_lab(tmp_path, experiment())
+    path = tmp_path / "mine" / "quick" / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(UserError, match=sentence):
+        read_record(tmp_path, "mine", "quick")
+
+
+def test_damage_beside_the_results_costs_no_page(tmp_path: Path) -> None:
+    """Who made it is not known then, and a measurement is one that is to be taken again."""
+    found = write_lab(tmp_path, experiment(measurements=["gradients"]))
+    trial = tmp_path / "trials" / found.rows[0].trial
+    (tmp_path / "mine" / "quick" / "made.json").write_text('{"environment": 5, "command": 7}')
+    (trial / "made.json").write_text('{"environment": {"packages": 3}, "seconds": "x"}')
+    (trial / "measured" / "gradients.json").write_text("[" * 100_000)
+    page, _ = write_pages(tmp_path, "mine")
+    assert "<h1>" in page.read_text()
+
+
+def test_a_summary_without_its_table_leaves_nothing(tmp_path: Path) -> None:
+    write_lab(tmp_path, experiment())
+    (tmp_path / "mine" / "quick" / "results.csv").unlink()
+    with pytest.raises(UserError, match=r"results.csv cannot be read: .* Run the experiment once more"):
+        write_summary(read_record(tmp_path, "mine", "quick"), tmp_path / "docs")
+    assert not [path for path in (tmp_path / "docs").rglob("*") if path.is_file()]
+
+
 def test_papers_numbers_are_of_as_many_classes(tmp_path: Path) -> None:
     claims = [
         {"id": f"a-{classes}", "says": "So many.", "of": "a", "number": number, "classes": classes}

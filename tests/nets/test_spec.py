@@ -55,6 +55,8 @@ NONSENSE: list[tuple[str, dict[str, Any], str]] = [
     ("resnet50", {"num_classes": 10**400}, "num_classes=1000.*a whole number below"),
     ("resnet50", {"width": 1e300}, "width="),
     ("resnet50", {"units": (10**9, 1, 1, 1)}, "more than 100,000 units"),
+    ("vgg19", {"convolutions": (10**9, 1, 1, 1, 1)}, "more than 100,000 convolutions"),
+    ("resnet50", {"self": 1}, "unknown field of resnet50 'self'"),
     ("cifar_resnet020", {}, "unknown network"),
     ("cifar_wrn0_0", {}, "unknown network"),
 ]

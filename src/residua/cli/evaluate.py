@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from residua.cli.options import Batch, Device, Json, MaxBad, Part, Root, Split, Workers
+from residua.cli.options import Batch, ClassMap, Device, Json, MaxBad, Part, Root, Split, Workers
 from residua.data.checking import MAX_BAD
 from residua.errors import UserError
 from residua.files import check_files
@@ -27,9 +27,7 @@ def evaluate(
     ],
     part: Part = None,
     split: Split = None,
-    class_map: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV (folder,class): what the model calls a class.")
-    ] = None,
+    class_map: ClassMap = None,
     views: Annotated[
         str, typer.Option(help="one, flip, ten-crop or multi-scale: how each picture is shown.")
     ] = "one",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from residua.cli.completion import networks
-from residua.cli.options import Batch, Device, Json, Part, Root, Split, Workers
+from residua.cli.options import Batch, ClassMap, Device, Json, Part, Root, Split, Workers
 from residua.files import check_files
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def lesion(
     data: Data,
     part: Part = None,
     split: Split = None,
+    class_map: ClassMap = None,
     root: Root = None,
     limit: Limit = 1000,
     draws: Draws = 10,
@@ -54,7 +55,14 @@ def lesion(
     from residua.lab.inside import lesions
     from residua.lab.inside.figures import lesions_figure
 
-    where: dict[str, Any] = {"part": part, "split": split, "root": root, "device": device, "workers": workers}
+    where: dict[str, Any] = {
+        "part": part,
+        "split": split,
+        "class_map": class_map,
+        "root": root,
+        "device": device,
+        "workers": workers,
+    }
     measured = _subject(model, data, limit=limit, seed=seed, batch=batch, **where)
     network = measured.network
     with progress("leaving out each unit") as show:
@@ -77,6 +85,7 @@ def paths(
     data: Data,
     part: Part = None,
     split: Split = None,
+    class_map: ClassMap = None,
     root: Root = None,
     limit: Limit = 32,
     draws: Draws = 4,
@@ -93,7 +102,14 @@ def paths(
     from residua.lab.inside.figures import paths_figure
     from residua.lab.inside.paths import paths as measure
 
-    where: dict[str, Any] = {"part": part, "split": split, "root": root, "device": device, "workers": workers}
+    where: dict[str, Any] = {
+        "part": part,
+        "split": split,
+        "class_map": class_map,
+        "root": root,
+        "device": device,
+        "workers": workers,
+    }
     measured = _subject(model, data, limit=limit, seed=seed, batch=limit, **where)
     with progress("sampling paths") as show:
         found = measure(measured.network, *measured.whole(), draws=draws, seed=seed, progress=show)
@@ -107,6 +123,7 @@ def responses(
     data: Data,
     part: Part = None,
     split: Split = None,
+    class_map: ClassMap = None,
     root: Root = None,
     limit: Limit = 1000,
     seed: Seed = 0,
@@ -123,7 +140,14 @@ def responses(
     from residua.lab.inside.figures import responses_figure
     from residua.lab.inside.responses import responses as measure
 
-    where: dict[str, Any] = {"part": part, "split": split, "root": root, "device": device, "workers": workers}
+    where: dict[str, Any] = {
+        "part": part,
+        "split": split,
+        "class_map": class_map,
+        "root": root,
+        "device": device,
+        "workers": workers,
+    }
     measured = _subject(model, data, limit=limit, seed=seed, batch=batch, **where)
     with progress("measuring responses") as show:
         found = measure(measured.network, measured.batches(show))
@@ -138,6 +162,7 @@ def gradients(
     data: Data,
     part: Part = None,
     split: Split = None,
+    class_map: ClassMap = None,
     root: Root = None,
     limit: Limit = 32,
     seed: Seed = 0,
@@ -152,7 +177,14 @@ def gradients(
     from residua.lab.inside.figures import gradients_figure
     from residua.lab.inside.gradients import gradients as measure
 
-    where: dict[str, Any] = {"part": part, "split": split, "root": root, "device": device, "workers": workers}
+    where: dict[str, Any] = {
+        "part": part,
+        "split": split,
+        "class_map": class_map,
+        "root": root,
+        "device": device,
+        "workers": workers,
+    }
     measured = _subject(model, data, limit=limit, seed=seed, batch=limit, **where)
     found = measure(measured.network, *measured.whole())
     figure = partial(gradients_figure, {measured.label: found})
@@ -194,14 +226,22 @@ def _tell(
     json: bool,
 ) -> None:
     """Draw what was measured, and print it."""
-    if out:
-        from residua.lab.inside.style import save_figure
+    try:
+        if out:
+            from residua.lab.inside.style import save_figure
 
-        save_figure(figure(), out)
+            save_figure(figure(), out)
+    finally:  # a full disk does not undo what was measured
+        _print(measured, told, table, json)
+    if out and not json:
+        typer.echo(f"figure: {out}")
+
+
+def _print(measured: Subject, told: dict[str, Any], table: Callable[[], RenderableType], json: bool) -> None:
     if json:
         from residua.text import finite
 
         return typer.echo(json_format.dumps(finite(measured.as_json() | told), allow_nan=False))
     from residua.cli import inside_tables
 
-    return inside_tables.show(measured, table(), out)
+    return inside_tables.show(measured, table())

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -21,13 +19,11 @@ if TYPE_CHECKING:
     from residua.lab.inside.subject import Subject
 
 
-def show(measured: Subject, found: RenderableType, figure: Path | None) -> None:
-    """Print what was measured, of which network, by which pictures, and where the figure is."""
+def show(measured: Subject, found: RenderableType) -> None:
+    """Print what was measured, of which network and by which pictures."""
     about = measured.as_json()
     pictures = f"{about['samples']:,} pictures of {about['data']} ({about['part']})"
     tables.show(Group(Text(f"{measured.title}, {pictures}", style="bold"), found))
-    if figure:
-        typer.echo(f"figure: {figure}")
 
 
 def lesions(each: Lesions, at_random: RandomLesions, swaps: RandomLesions | None) -> RenderableType:

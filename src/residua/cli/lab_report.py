@@ -29,7 +29,7 @@ def report(
     from residua.lab.reporting.keeping import wanted, write_pages
     from residua.lab.reporting.summary import write_summary
 
-    name = which and name_of(which)
+    name = None if which is None else name_of(which)
     say = partial(typer.echo, err=True)
     if into:
         written = [write_summary(record, into, say) for record in wanted(out, name, scale, say)]

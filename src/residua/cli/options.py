@@ -18,4 +18,7 @@ Part = Annotated[
 Split = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Which part each picture is in: a run's split.csv.")
 ]
+ClassMap = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="CSV (folder,class): what the model calls a class.")
+]
 MaxBad = Annotated[float, typer.Option(metavar="SHARE", help="Refuse data with more unreadable pictures.")]

@@ -15,6 +15,7 @@ from residua.nets.values import check_fields
 
 COUNTED = ("parameters", "multiply_adds", "depth", "unit_weights")  # what is the same in every training
 ERRORS = ("error", "train_error")  # what is always measured
+LONGEST = 30  # signs of a number that people print
 QUANTITIES: Mapping[str, tuple[str, ...]] = {  # and by measurement
     "responses": ("deviation",),
     "gradients": tuple(
@@ -135,7 +136,7 @@ class Claim:
         named = {"of": self.of, "over": self.over, "less": self.less, "than": self.than}
         try:
             return {name: label.format_map(depths) for name, label in named.items() if label}
-        except (KeyError, ValueError, IndexError, AttributeError):
+        except (KeyError, ValueError, IndexError, AttributeError, TypeError):
             raise UserError(
                 f"claim {self.id!r} has other braces than {{shallow}} and {{deep}}: name the network."
             ) from None
@@ -163,11 +164,11 @@ class Claim:
         (270000.0, 10000.0)
         """
         found = re.fullmatch(
-            r"(-?\d+)(?:\.(\d+))?(?:e(-?\d+)|([kMG%]))?", (self.number or "").replace(",", "")
+            r"(-?\d+)(?:\.(\d+))?(?:e(-?\d\d?)|([kMG%]))?", (self.number or "").replace(",", "")
         )
-        if not found:
+        if not found or len(found[0]) > LONGEST:
             raise UserError(
-                f"number={self.number!r} of claim {self.id!r} is not valid: write it as 6.61 or 0.27M."
+                f"number={self.number!r:.60} of claim {self.id!r} is not valid: write it as 6.61 or 0.27M."
             )
         whole, fraction, power, unit = found.groups(default="")
         exponent = int(power or 0) + {"k": 3, "M": 6, "G": 9}.get(unit, 0)

@@ -140,7 +140,7 @@ class Experiment:
     def _filled(self, text: str, depths: Mapping[str, int], scale: str) -> str:
         try:
             return text.format_map(depths)
-        except (KeyError, ValueError, IndexError, AttributeError):
+        except (KeyError, ValueError, IndexError, AttributeError, TypeError):
             raise UserError(
                 f"{text!r} of experiment {self.name!r} cannot be filled in at scale {scale}: say under "
                 f"scales, {scale}, depths what each of its names in braces stands for."

@@ -7,7 +7,6 @@ import gzip
 import json
 import re
 import shutil
-import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -29,17 +28,6 @@ DRAWN = ("epoch", "step", "train_loss", "val_loss", "val_top1")  # of the metric
 LARGEST = 16_000_000  # bytes, of a file that may have come from anywhere
 PATIENCE = 100  # times that a file which another sweep writes is tried again, ten in a second
 Files = dict[str, str]  # texts by what they are called in a trial's folder
-
-
-def check_folder(folder: Path) -> None:
-    """Fail where nothing can be kept, before anything is trained."""
-    try:
-        (folder / TRIALS).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder / TRIALS):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"nothing can be kept in {folder}: {reason}. Name a folder for it.") from None
 
 
 def keep(run: Path, folder: Path) -> str | None:

@@ -13,6 +13,7 @@ from residua.lab.measurements import read_json, write_json
 from residua.training.keeping.environment import environment
 
 MADE = "made.json"
+SAID = {"residua", "python", "libraries", "processor", "instructions", "processors", "gpus", "platform"}
 
 
 @contextlib.contextmanager
@@ -31,5 +32,15 @@ def noted(folder: Path, device: str) -> Iterator[None]:
 
 
 def maker(folder: Path) -> dict[str, Any]:
-    """Return who made what lies in a folder; nothing if that is not known."""
-    return read_json(folder / MADE)
+    """Return who made what lies in a folder; nothing if that is not known, or the file is damaged."""
+    found = read_json(folder / MADE)
+    about = found.get("environment")
+    whole = (
+        isinstance(about, dict)
+        and about.keys() >= SAID
+        and isinstance(about["libraries"], dict)
+        and isinstance(about["gpus"], list)
+        and isinstance(found.get("seconds", 0.0), (int, float))
+        and isinstance(found.get("command", []), list)
+    )
+    return found if whole else {}

@@ -60,7 +60,7 @@ def read_measured(run: Path, name: str) -> Found | None:
     path = run / FOLDER / f"{name}.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None

@@ -285,7 +285,7 @@ def read_results(lab: Path, experiment: str, scale: str) -> dict[str, Any]:
             f"{experiment} has not been run at scale {scale} below {lab}: "
             f"`residua lab run {experiment} --scale {scale}` does that."
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {error}.") from None
     return found
 

@@ -12,18 +12,19 @@ import torch
 
 from residua.data.ahead import processors
 from residua.errors import UserError
+from residua.files import check_folder
 from residua.lab import LAB
 from residua.lab.catalogue import experiment as named
 from residua.lab.catalogue import experiments
 from residua.lab.experiment import Experiment
-from residua.lab.kept import check_folder
 from residua.lab.pictures import look_at
 from residua.lab.results import Results
+from residua.lab.scales import MOST_SEEDS
 from residua.lab.sweep import Onlooker, Planned, Sweep
 from residua.lab.trials import trials
 from residua.lab.written import Written
 from residua.nets.devices import device_named
-from residua.nets.values import at_least
+from residua.nets.values import at_least, within
 
 MOST_JOBS, GPU_JOBS = 8, 4
 Which = str | os.PathLike[str] | Experiment
@@ -67,13 +68,16 @@ def run_experiments(
     measures of a trial is measured then. `Results.troubles` says what could not be kept, or which page not be
     written. Without `report` no pages are written.
     """
-    at_least("seeds", seeds, 1)
+    within("seeds", seeds, 1, MOST_SEEDS, closed=True)
     at_least("jobs", jobs, 1)
     lab, chosen, onlooker = Path(out), [named(each) for each in which], onlooker or Onlooker()
     keeping = Path(kept) if kept else None
     if keeping:
-        check_folder(keeping)
+        check_folder(keeping, "kept")
+    check_folder(lab, "written")
     where, kind = _data(chosen, scale, data), torch.device(device_named(device)).type
+    if data and not where:
+        onlooker.say("Nothing is to be trained: --data is not looked at.")
     look_at.cache_clear()  # they may have changed since
     pictures = look_at(where) if where else None
     how: dict[str, Any] = {"device": kind, "compiled": compiled}

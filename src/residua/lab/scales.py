@@ -10,6 +10,7 @@ from residua.errors import UserError, unknown
 from residua.nets.values import at_least, check_fields, checked, within
 from residua.training.asking.changes import Changes
 
+MOST_SEEDS = 1000
 Depths = Mapping[str, tuple[int, ...]]
 
 
@@ -53,8 +54,9 @@ class Scale:
         """Check the plain values; a bare list of depths is that of {depth}."""
         check_fields(self, "depths", "changes")
         object.__setattr__(self, "depths", _depths(self.depths))
-        for name in ("epochs", "limit", "seeds"):
+        for name in ("epochs", "limit"):
             at_least(name, getattr(self, name), 1)
+        within("seeds", self.seeds, 1, MOST_SEEDS, closed=True)
         within("val", self.val, 0, 1)
         Changes.sorted(mapping("changes", self.changes))
 
@@ -64,7 +66,7 @@ class Scale:
         depths = self.depths.get("depth") or (0,)
         return min(depths), max(depths)
 
-    def edit(self, **changes: Any) -> Self:
+    def edit(self, /, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field fails with the nearest."""
         return replace(self, **known("field of a scale", changes, Scale))
 

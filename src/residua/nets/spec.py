@@ -40,7 +40,7 @@ class Described:
 
     family: ClassVar[str]  # what tells kinds of descriptions apart where they are written down
 
-    def edit(self, **changes: Any) -> Self:
+    def edit(self, /, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field fails with the nearest."""
         if not changes:
             return self
@@ -207,6 +207,7 @@ class VggSpec(Described):
         """Reject what cannot be built."""
         super().__post_init__()
         _check_stages("convolutions", self.convolutions, self.widths)
+        _check_count("convolutions", self.convolutions)
         at_least("hidden", self.hidden, 1)
         within("dropout_rate", self.dropout_rate, 0, 1)
 
@@ -215,10 +216,14 @@ AnySpec = Spec | VggSpec
 FAMILIES: Mapping[str, type[AnySpec]] = {kind.family: kind for kind in (Spec, VggSpec)}
 
 
+def _check_count(name: str, counts: tuple[int, ...]) -> None:
+    if sum(counts) > MOST_UNITS:
+        raise UserError(f"{name}={counts} is not valid: more than {MOST_UNITS:,} {name} are not built.")
+
+
 def _check_numbers(spec: Spec) -> None:
     _check_stages("units", spec.units, spec.widths)
-    if sum(spec.units) > MOST_UNITS:
-        raise UserError(f"units={spec.units} is not valid: more than {MOST_UNITS:,} units are not built.")
+    _check_count("units", spec.units)
     within("width", spec.width, 0, 1000)
     for name in ("stem_width", "groups", "norm_groups", "squeeze_excitation"):
         at_least(name, getattr(spec, name), 1)

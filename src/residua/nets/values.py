@@ -20,9 +20,15 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         fitting = _fitted(value, choice)
         if fitting is not _MISFIT:
             return fitting
-    text = repr(value)
-    shown = text if len(text) <= 60 else f"{text[:57]}..."
-    raise UserError(f"{name}={shown} is not valid: valid {_described(choices)}.")
+    raise UserError(f"{name}={_shown(value)} is not valid: valid {_described(choices)}.")
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 _HINTS: dict[Any, dict[str, Any]] = {}

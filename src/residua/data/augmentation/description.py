@@ -54,7 +54,7 @@ class Augmentation:
         if len(crops) > 1:
             raise UserError(f"{crops[0]} and {crops[1]} are two crops: choose one.")
 
-    def edit(self, **changes: Any) -> Self:
+    def edit(self, /, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field fails with the nearest."""
         names = [f.name for f in fields(self)]
         for name in changes:

@@ -18,13 +18,13 @@ from residua.data.draws import order
 from residua.data.loading.loader import Loader
 from residua.judging import BATCH
 from residua.judging.model import load
-from residua.judging.showing.matching import matched_labels
+from residua.judging.showing.matching import ClassMap, matched_labels
 from residua.judging.showing.samples import Name, Samples, choose_samples
 from residua.nets.batchnorm import recalibrate
 from residua.nets.devices import device_named
 from residua.nets.initialization import seeded
 from residua.nets.network import Network, Vgg
-from residua.nets.values import at_least
+from residua.nets.values import at_least, checked
 from residua.nets.zoo import spec
 from residua.weights.create import create
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
@@ -42,6 +42,7 @@ class Subject:
     places: list[int]  # pictures of the samples that are used
     batch: int
     workers: int | None
+    class_map: ClassMap | None = None
 
     @property
     def network(self) -> Network | Vgg:
@@ -56,7 +57,7 @@ class Subject:
     def batches(self, progress: Progress | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and labels, each picture once."""
         data, places = self.samples.data, np.array(self.places, np.int64)
-        labels = torch.from_numpy(matched_labels(self.model, data).astype(np.int64))
+        labels = torch.from_numpy(matched_labels(self.model, data, self.class_map).astype(np.int64))
         device = next(self.network.parameters()).device
         loader = Loader(data, places, self.model.rule(), self.batch, workers=self.workers, device=device)
         done = 0
@@ -101,6 +102,7 @@ def subject(
     *,
     part: str | None = None,
     split: Name | None = None,
+    class_map: ClassMap | None = None,
     root: Name | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -116,6 +118,7 @@ def subject(
     """
     for name, value, least in (("limit", limit, 1), ("batch", batch, 1), ("workers", workers, 0)):
         at_least(name, value, least)
+    checked("seed", seed, int)
     place = torch.device(device_named(device))
     file = Path(model)
     fresh = not file.exists() and file.suffix.lower() != ".safetensors"
@@ -128,7 +131,7 @@ def subject(
     shown.network.to(place).eval()
     count = min(limit or len(samples.data), len(samples.data))
     places = np.linspace(0, len(samples.data) - 1, count).round().astype(int).tolist()
-    found = Subject(str(model), shown, fresh, samples, places, batch, workers)
+    found = Subject(str(model), shown, fresh, samples, places, batch, workers, class_map)
     if fresh:
         recalibrate(found.network, found.mixed())
     return found

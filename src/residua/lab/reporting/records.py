@@ -24,6 +24,11 @@ from residua.lab.scales import SCALES
 
 Values = Mapping[str, Any]
 FIELDS = ("experiment", "title", "question", "scale", "complete", "networks", "trials", "summary", "claims")
+ROWS = {  # and what each row of a list has
+    "networks": {"label", "network", "parameters", "multiply_adds", "depth"},
+    "trials": {"label", "seed", "trial", "digest", "state", "reason", "skipped", "values"},
+    "claims": {"claim", "verdict", "why", "measured", "interval", "n"},
+}
 
 
 @dataclass(frozen=True)
@@ -170,10 +175,29 @@ class Record:
 def read_record(lab: Path, name: str, scale: str) -> Record:
     """Read what an experiment came to at a scale; without any it is an error that says what to do."""
     result = read_results(lab, name, scale)
-    if not isinstance(result, dict) or (missing := [field for field in FIELDS if field not in result]):
-        about = f" says nothing of {missing[0]}" if isinstance(result, dict) else " is no object"
-        raise UserError(f"{folder_of(lab, name, scale) / RESULTS}{about}: run the experiment once more.")
+    if wrong := _wrong(result, name, scale):
+        raise UserError(f"{folder_of(lab, name, scale) / RESULTS} {wrong}: run the experiment once more.")
     return Record(lab, result, maker(folder_of(lab, name, scale)))
+
+
+def _wrong(result: Any, name: str, scale: str) -> str | None:
+    """Say what of a file is not as a run writes it."""
+    if not isinstance(result, dict):
+        return "is no object"
+    if missing := [field for field in FIELDS if field not in result]:
+        return f"says nothing of {missing[0]}"
+    if (result["experiment"], result["scale"]) != (name, scale):
+        return "is of another experiment or scale"
+    for field, fields in ROWS.items():
+        rows = result[field]
+        if not isinstance(rows, list) or not all(
+            isinstance(row, dict) and row.keys() >= fields for row in rows
+        ):
+            return f"has something else in place of its {field}"
+    labels = {str(row["label"]) for row in result["networks"]}
+    if not isinstance(result["summary"], dict) or not result["summary"].keys() >= labels:
+        return "sums up other networks"
+    return None
 
 
 def find_records(
@@ -194,7 +218,7 @@ def find_records(
         for folder in there
         if name in (None, folder.parent.name) and scale in (None, folder.name)
     ]
-    if not chosen and name:
+    if not chosen and name is not None:
         chosen = [(experiment(name).name, scale or next(iter(SCALES)))]  # whose reading says what to do
     records = []
     for each in sorted(chosen, key=_place):

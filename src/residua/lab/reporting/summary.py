@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from residua.errors import UserError
-from residua.files import write_text
+from residua.files import check_folder, write_text
 from residua.lab.kept import keep, restore
 from residua.lab.reporting import amounts, making, words
 from residua.lab.reporting.drawings import drawings
@@ -30,7 +30,8 @@ def write_summary(record: Record, into: Path, say: Callable[[str], object] = str
     """
     runs = [run for run in record.finished_runs if run.exists() or _restored(run, into, say)]
     folder = into / record.scale
-    folder.mkdir(parents=True, exist_ok=True)
+    check_folder(folder, "written")
+    trials = _table_of(record)
     figures = []
     for drawing in drawings(record):
         try:
@@ -40,7 +41,7 @@ def write_summary(record: Record, into: Path, say: Callable[[str], object] = str
         file = f"{record.name}-{drawing.name}.svg"
         write_text(folder / file, text)
         figures.append(f"![{plain(drawing.alt)}]({file})\n\n{plain(drawing.caption)}")
-    write_text(folder / f"{record.name}.csv", (record.folder / TABLE).read_text(encoding="utf-8"))
+    write_text(folder / f"{record.name}.csv", trials)
     for run in runs:
         if said := keep(run, into):
             say(said)
@@ -48,6 +49,14 @@ def write_summary(record: Record, into: Path, say: Callable[[str], object] = str
     write_text(page, _page(record, figures) + _by_hand(page))
     write_text(into / LIST, _list(into) + _by_hand(into / LIST))
     return page
+
+
+def _table_of(record: Record) -> str:
+    path = record.folder / TABLE
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}. Run the experiment once more.") from None
 
 
 def _restored(run: Path, into: Path, say: Callable[[str], object]) -> bool:

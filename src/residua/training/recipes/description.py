@@ -76,7 +76,7 @@ class Recipe:
         _check_numbers(self)
         _check_combinations(self)
 
-    def edit(self, **changes: Any) -> Self:
+    def edit(self, /, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field fails with the nearest."""
         _check_names(changes)
         values = {f.name: getattr(self, f.name) for f in fields(self)} | changes
