@@ -55,15 +55,7 @@ def lesion(
     from residua.lab.inside import lesions
     from residua.lab.inside.figures import lesions_figure
 
-    where: dict[str, Any] = {
-        "part": part,
-        "split": split,
-        "class_map": class_map,
-        "root": root,
-        "device": device,
-        "workers": workers,
-    }
-    measured = _subject(model, data, limit=limit, seed=seed, batch=batch, **where)
+    measured = _subject(model, data, part, split, class_map, root, limit, seed, batch, device, workers)
     network = measured.network
     with progress("leaving out each unit") as show:
         each = lesions.each(network, measured.batches(show))
@@ -102,15 +94,7 @@ def paths(
     from residua.lab.inside.figures import paths_figure
     from residua.lab.inside.paths import paths as measure
 
-    where: dict[str, Any] = {
-        "part": part,
-        "split": split,
-        "class_map": class_map,
-        "root": root,
-        "device": device,
-        "workers": workers,
-    }
-    measured = _subject(model, data, limit=limit, seed=seed, batch=limit, **where)
+    measured = _subject(model, data, part, split, class_map, root, limit, seed, limit, device, workers)
     with progress("sampling paths") as show:
         found = measure(measured.network, *measured.whole(), draws=draws, seed=seed, progress=show)
     figure = partial(paths_figure, {measured.label: found})
@@ -140,21 +124,12 @@ def responses(
     from residua.lab.inside.figures import responses_figure
     from residua.lab.inside.responses import responses as measure
 
-    where: dict[str, Any] = {
-        "part": part,
-        "split": split,
-        "class_map": class_map,
-        "root": root,
-        "device": device,
-        "workers": workers,
-    }
-    measured = _subject(model, data, limit=limit, seed=seed, batch=batch, **where)
+    measured = _subject(model, data, part, split, class_map, root, limit, seed, batch, device, workers)
     with progress("measuring responses") as show:
         found = measure(measured.network, measured.batches(show))
     figure = partial(responses_figure, {measured.label: found})
-    _tell(
-        measured, {"responses": found.as_json()}, partial(inside_tables.responses, found), figure, out, json
-    )
+    table = partial(inside_tables.responses, found)
+    _tell(measured, {"responses": found.as_json()}, table, figure, out, json)
 
 
 def gradients(
@@ -177,20 +152,11 @@ def gradients(
     from residua.lab.inside.figures import gradients_figure
     from residua.lab.inside.gradients import gradients as measure
 
-    where: dict[str, Any] = {
-        "part": part,
-        "split": split,
-        "class_map": class_map,
-        "root": root,
-        "device": device,
-        "workers": workers,
-    }
-    measured = _subject(model, data, limit=limit, seed=seed, batch=limit, **where)
+    measured = _subject(model, data, part, split, class_map, root, limit, seed, limit, device, workers)
     found = measure(measured.network, *measured.whole())
     figure = partial(gradients_figure, {measured.label: found})
-    _tell(
-        measured, {"gradients": found.as_json()}, partial(inside_tables.gradients, found), figure, out, json
-    )
+    table = partial(inside_tables.gradients, found)
+    _tell(measured, {"gradients": found.as_json()}, table, figure, out, json)
 
 
 def _check_figure(out: Path | None) -> None:
@@ -202,15 +168,29 @@ def _check_figure(out: Path | None) -> None:
         check_drawable(out)
 
 
-def _subject(model: str, data: str, **options: Any) -> Subject:
+def _subject(
+    model: str,
+    data: str,
+    part: str | None,
+    split: Path | None,
+    class_map: Path | None,
+    root: Path | None,
+    limit: int,
+    seed: int,
+    batch: int,
+    device: str,
+    workers: int | None,
+) -> Subject:
     from residua.cli.progress import progress
     from residua.lab.inside.subject import subject
 
+    which: dict[str, Any] = {"part": part, "split": split, "class_map": class_map, "root": root}
+    how: dict[str, Any] = {"batch": batch, "device": device, "workers": workers}
     with progress("decoding") as show:
-        measured = subject(model, data, progress=show, **options)
+        measured = subject(model, data, limit=limit, seed=seed, progress=show, **which, **how)
     if measured.fresh:
         typer.echo(
-            f"residua: {model} is untrained: its weights are drawn from seed {options['seed']}, and its "
+            f"residua: {model} is untrained: its weights are drawn from seed {seed}, and its "
             "running statistics are those of these pictures.",
             err=True,
         )
