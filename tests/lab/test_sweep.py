@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -36,6 +37,7 @@ from residua.lab.running import run_experiment, run_experiments
 from residua.lab.sweep import Onlooker
 from residua.lab.trials import Trial, trials
 from residua.lab.workers import Task, Workers
+from residua.nets import devices
 from residua.training.loop import StoppedError
 
 
@@ -63,7 +65,7 @@ class Heard(Onlooker):
 
 def run(lab: Path, digits: str, made: Experiment | None = None, **settings: Any) -> Results:
     return run_experiment(
-        made or experiment(), data=digits, out=lab, seeds=2, **{"jobs": 1, "report": False, **settings}
+        made or experiment(), data=digits, out=lab, **{"seeds": 2, "jobs": 1, "report": False, **settings}
     )
 
 
@@ -121,6 +123,24 @@ def until(condition: Any, process: subprocess.Popen[bytes]) -> None:
         assert process.poll() is None, "it ended first"
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_bf16_is_another_trial_and_is_trained_only_where_it_is_fast(
+    tmp_path: Path, digits: str, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda _: True)
+    first = run(tmp_path, digits, precision="bf16")
+    assert first.complete
+    assert written(tmp_path) != written(whole)
+    configs = [yaml.safe_load(path.read_text()) for path in tmp_path.glob("trials/*/config.yaml")]
+    assert [config["precision"] for config in configs] == ["bf16"] * 4
+
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda _: False)
+    assert run(tmp_path, digits, precision="bf16").verdicts() == first.verdicts()
+    with pytest.raises(UserError, match="does not multiply in it"):
+        run(tmp_path, digits, precision="bf16", seeds=3)
+    with pytest.raises(UserError, match="precision"):
+        run(tmp_path, digits, precision="fp64")
 
 
 def test_processes_of_their_own_come_to_the_same_bytes(tmp_path: Path, digits: str, whole: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_trial_is_known_by_what_decides_its_result() -> None:
         assert not set(digests(scales={"quick": {"epochs": 1, "changes": {"batch": 32}} | change})) & set(
             usual
         )
-    for computed in ({"device": "cuda"}, {"compiled": True}):
+    for computed in ({"device": "cuda"}, {"precision": "bf16"}, {"compiled": True}):
         others = {trial.digest for _, trial in trials(experiment(), "quick", "data", None, **computed)}
         assert not others & set(usual)
     (_, first), *_ = trials(experiment(), "quick", "other data")
@@ -209,7 +209,7 @@ def test_another_named_recipe_is_another_trial(monkeypatch: pytest.MonkeyPatch) 
 def test_a_trial_goes_to_another_process_and_back() -> None:
     for each in experiments():
         for _, trial in trials(each, "quick", "data", 1):
-            given = replace(trial, device="cuda", compiled=True, photos=True)
+            given = replace(trial, device="cuda", precision="bf16", compiled=True, photos=True)
             same = Trial.read(json.loads(json.dumps(given.to_dict())))
             assert (same, same.digest, same.name) == (given, given.digest, given.name)
 

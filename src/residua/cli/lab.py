@@ -58,6 +58,7 @@ def run(
         int | None, typer.Option(help="Trainings at once, if not one for each processor.")
     ] = None,
     device: Device = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, or bf16 where that is faster.")] = "fp32",
     compiled: Annotated[bool, typer.Option("--compiled", help="Compile each network: for a GPU.")] = False,
     out: Out = LAB,
     kept: Annotated[
@@ -84,6 +85,7 @@ def run(
                 seeds=seeds,
                 jobs=jobs,
                 device=device,
+                precision=precision,
                 compiled=compiled,
                 out=out,
                 kept=kept,

@@ -23,7 +23,7 @@ from residua.lab.scales import MOST_SEEDS
 from residua.lab.sweep import Onlooker, Planned, Sweep
 from residua.lab.trials import trials
 from residua.lab.written import Written
-from residua.nets.devices import device_named
+from residua.nets.devices import check_precision, device_named
 from residua.nets.values import at_least, within
 
 MOST_JOBS, GPU_JOBS = 8, 4
@@ -49,6 +49,7 @@ def run_experiments(
     seeds: int | None = None,
     jobs: int | None = None,
     device: str = "auto",
+    precision: str = "fp32",
     compiled: bool = False,
     out: str | os.PathLike[str] = LAB,
     kept: str | os.PathLike[str] | None = None,
@@ -80,7 +81,7 @@ def run_experiments(
         onlooker.say("Nothing is to be trained: --data is not looked at.")
     look_at.cache_clear()  # they may have changed since
     pictures = look_at(where) if where else None
-    how: dict[str, Any] = {"device": kind, "compiled": compiled}
+    how: dict[str, Any] = {"device": kind, "precision": precision, "compiled": compiled}
     planned: Planned = [
         (
             each,
@@ -96,6 +97,8 @@ def run_experiments(
     if keeping:
         settings["more"] = _measured_anywhere(planned, scale)
     sweep = Sweep(planned, lab, where or "", **settings, ended=written.trial)
+    if sweep.course.total:
+        check_precision(precision, kind)
     try:
         sweep.go()
     finally:
@@ -108,7 +111,7 @@ def _measured_anywhere(planned: Planned, scale: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     some = [trial for _, own in planned for _, trial in own]
     for each in experiments() if some else ():
-        computed = {name: getattr(some[0], name) for name in ("device", "compiled", "photos")}
+        computed = {name: getattr(some[0], name) for name in ("device", "precision", "compiled", "photos")}
         seeds = 1 + max(trial.seed for trial in some)
         for _, trial in trials(each, scale, some[0].pictures, seeds, **computed):
             found.setdefault(trial.digest, []).extend(each.measurements)

@@ -24,7 +24,7 @@ from residua.training.recipes import Recipe, recipe
 # Of everything that decides results and is not said here: defaults of descriptions too. Another one makes
 # all trials anew.
 VERSION = 3
-OWN = ("seed", "pictures", "device", "compiled", "photos")
+OWN = ("seed", "pictures", "device", "precision", "compiled", "photos")
 SPLIT_SEED = 0  # all trials of a data set learn from the same pictures, and are judged by the same
 
 
@@ -37,6 +37,7 @@ class Trial:
     seed: int
     pictures: str  # digest of the data
     device: str = "cpu"  # or cuda: sums have other last bits there
+    precision: str = "fp32"
     compiled: bool = False
     photos: bool | None = None  # what the pictures are: a recipe has a form for photos; None: not known
 
@@ -67,7 +68,7 @@ class Trial:
         return {
             "spec": {"family": self.spec.family, **network},
             "weights": "none",
-            "precision": "fp32",
+            "precision": self.precision,
             "deterministic": True,
             "compiled": self.compiled,
             "report": False,  # `residua report` writes it for whoever wants to look at a trial
@@ -148,7 +149,8 @@ def trials(
 ) -> list[tuple[Member, Trial]]:
     """Return an experiment's trials, each beside the member that it trains, seed by seed.
 
-    `computed` has what else decides a trial: `device`, `compiled`, and `photos`, what the pictures are.
+    `computed` has what else decides a trial: `device`, `precision`, `compiled`, and `photos`, what the
+    pictures are.
     """
     if not experiment.trained:
         return []
