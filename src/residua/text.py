@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,15 @@ from typing import Any
 def visible(text: str) -> str:
     """Write a text for people: on one line, with what cannot be printed as an escape."""
     return "".join(character if character.isprintable() else _escape(character) for character in text)
+
+
+def markdown(text: str) -> str:
+    """Write a text so that Markdown takes none of it for its own, on one line.
+
+    >>> markdown("# a|b <i> *c*")
+    '\\\\# a\\\\|b &lt;i> \\\\*c\\\\*'
+    """
+    return re.sub(r"([\\|*`\[\]]|\b_|_\b|^[#>])", r"\\\1", visible(text)).replace("<", "&lt;")
 
 
 def _escape(character: str) -> str:

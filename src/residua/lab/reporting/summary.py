@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from residua.lab.reporting.judged import judged
 from residua.lab.reporting.records import Record
 from residua.lab.reporting.svg import lean
 from residua.lab.results import TABLE
-from residua.text import visible
+from residua.text import markdown, visible
 
 LIST = "README.md"
 WHY = "\n## Why\n"
@@ -40,7 +39,7 @@ def write_summary(record: Record, into: Path, say: Callable[[str], object] = str
             continue
         file = f"{record.name}-{drawing.name}.svg"
         write_text(folder / file, text)
-        figures.append(f"![{plain(drawing.alt)}]({file})\n\n{plain(drawing.caption)}")
+        figures.append(f"![{markdown(drawing.alt)}]({file})\n\n{markdown(drawing.caption)}")
     write_text(folder / f"{record.name}.csv", trials)
     for run in runs:
         if said := keep(run, into):
@@ -87,12 +86,12 @@ def _page(record: Record, figures: Sequence[str]) -> str:
     ]
     absent = sum(not row.looked_at for row in claims)
     more = [f"Of {absent} more nothing was measured at this scale."] if absent else []
-    about = [f"- {name}: {plain(text)}" for name, text in making.made(record)]
+    about = [f"- {name}: {markdown(text)}" for name, text in making.made(record)]
     command = making.command(record)
     parts = [
-        f"# {plain(record.result['title'])} ({record.scale})",
-        plain(" ".join(words.answer(record))),
-        f"Question: {plain(record.result['question'])}" if record.result["question"] else "",
+        f"# {markdown(record.result['title'])} ({record.scale})",
+        markdown(" ".join(words.answer(record))),
+        f"Question: {markdown(record.result['question'])}" if record.result["question"] else "",
         f"    {visible(command)}" if command else "",
         "\n".join([*about, f"- trials: {words.progress(record)} ([table]({record.name}.csv))"]),
         "## Paper against measured" if looked else "",
@@ -103,7 +102,7 @@ def _page(record: Record, figures: Sequence[str]) -> str:
         *(["## Figures", *figures] if figures else []),
         "## What cannot be concluded",
         "\n".join(f"- {sentence}" for sentence in words.limits(record)),
-        *(f"- {plain(which)}: {plain(why)}." for which, why in words.failures(record)),
+        *(f"- {markdown(which)}: {markdown(why)}." for which, why in words.failures(record)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -142,13 +141,4 @@ def _list(into: Path) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(plain(str(cell)) for cell in line) + " |" for line in lines)
-
-
-def plain(text: str) -> str:
-    """Write a text so that Markdown takes none of it for its own.
-
-    >>> plain("a|b <i> *c*")
-    'a\\\\|b &lt;i> \\\\*c\\\\*'
-    """
-    return re.sub(r"([\\|*`\[\]]|\b_|_\b)", r"\\\1", visible(text)).replace("<", "&lt;")
+    return "\n".join("| " + " | ".join(markdown(str(cell)) for cell in line) + " |" for line in lines)

@@ -9,6 +9,7 @@ from residua import __version__
 from residua.data.dataset import Data
 from residua.files import write_text
 from residua.judging.runfiles import BEST, LAST
+from residua.text import markdown
 from residua.training.settings import Settings
 
 NAME = "MODEL_CARD.md"
@@ -42,7 +43,7 @@ Everything it needs is in that one file: weights, classes, and the preprocessing
 
 ## What it learned from
 
-{train:,} pictures of `{data}`; `split.csv` names them, `bad_images.csv` those that were left out.
+{train:,} pictures of {data}; `split.csv` names them, `bad_images.csv` those that were left out.
 
 ## Limits
 
@@ -65,11 +66,11 @@ def write_card(folder: Path, settings: Settings, data: Data, summary: dict[str, 
     """Write the card of a finished training."""
     text = TEMPLATE.format(
         **{name: summary[name] for name in ("model", "recipe", "val", "epochs", "train", "steps")},
-        data=plain(settings.data),
+        data=markdown(settings.data),
         classes=len(data.classes),
         version=__version__,
         file=LAST if summary["best"] is None else BEST,
-        start="scratch" if settings.weights == "none" else f"the weights `{plain(settings.weights)}`",
+        start="scratch" if settings.weights == "none" else f"the weights {markdown(settings.weights)}",
         figures=_figures(summary),
         size=settings.preprocessing.size,
         rule=settings.preprocessing.rule,
@@ -92,12 +93,6 @@ def _figures(summary: dict[str, Any]) -> str:
 
 
 def _names(data: Data) -> str:
-    lines = [f"{place}. {plain(name)}" for place, name in enumerate(data.classes[:SHOWN])]
+    lines = [f"{place}. {markdown(name)}" for place, name in enumerate(data.classes[:SHOWN])]
     more = len(data.classes) - SHOWN
     return "\n".join([*lines, f"\nand {more:,} more"] if more > 0 else lines)
-
-
-def plain(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line."""
-    printable = "".join(sign if sign.isprintable() else " " for sign in text)
-    return "".join(f"\\{sign}" if sign in "\\`*_[]<>#|" else sign for sign in printable)
