@@ -19,7 +19,7 @@ from residua.lab.notes import Heard, Notes
 from residua.lab.pictures import changed, look_at
 from residua.lab.trained import Trained
 from residua.lab.trials import Trial
-from residua.training.keeping.run import STATE
+from residua.training.keeping.folder import STATE
 from residua.training.loop import StoppedError
 from residua.training.running import resume, train
 

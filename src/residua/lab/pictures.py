@@ -20,7 +20,7 @@ from residua.data.unchanged import guarded
 from residua.errors import UserError
 from residua.judging.runfiles import SPLIT
 from residua.training.keeping.checkpoint import read
-from residua.training.keeping.run import STATE
+from residua.training.keeping.folder import STATE
 from residua.training.pictures.originals import NAME
 from residua.training.settling.choosing import usual_size
 

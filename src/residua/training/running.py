@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from residua.judging.runfiles import BEST, SUMMARY
 from residua.training.asking.configfile import read_config
 from residua.training.asking.wanted import wanted
-from residua.training.keeping.run import Run, check_free
+from residua.training.keeping.folder import check_free
+from residua.training.keeping.run import Run
 from residua.training.telling.watching import Choices, Watch
 
 if TYPE_CHECKING:

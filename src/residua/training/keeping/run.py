@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
@@ -14,19 +14,31 @@ from typing import Any, Self
 
 from residua.errors import UserError
 from residua.files import BusyError, locked, sweep, write_text
-from residua.judging.runfiles import BAD, CLASSES, CONFIG, DATA, ENVIRONMENT, LOG, REPORT, SPLIT, SUMMARY
+from residua.judging.runfiles import CLASSES, CONFIG, ENVIRONMENT, LOG, SPLIT, SUMMARY
 from residua.text import finite
 from residua.training.asking.configfile import read_config, write_config
 from residua.training.keeping.environment import changes, environment
+from residua.training.keeping.folder import (
+    BEFORE,
+    BEGAN,
+    IN_STATE,
+    LOCK,
+    MARK,
+    STATE,
+    NotEmptyError,
+    begun_when,
+    check_free,
+    is_beginning,
+    is_complete,
+    make,
+    next_number,
+    said,
+    unfinished,
+)
 
-STATE, LOCK, BEGAN = "state", ".lock", "began.json"
-MARK = ".beginning"  # from before anything else is written until the settings are
-BEFORE = {BAD, CLASSES, DATA, ENVIRONMENT, LOG, SPLIT}  # what is written before the settings
-IN_STATE = re.compile(r"began\.json|(0|pictures)\.safetensors")  # and below `state`
 RESULT = {"spec", "preprocessing", "recipe", "seed", "split_seed", "val", "max_bad", "limit", "steps"}
 RESULT |= {"epoch_steps", "precision", "packed"}
 BITS = {"device", "threads", "channels_last", "compiled", "checkpointing", "deterministic"}
-PART = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)  # half written
 
 
 class Run:
@@ -50,21 +62,21 @@ class Run:
         if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
             raise UserError(f"{name!r} cannot name a run: use letters, digits and . _ + - only.")
         for each in chain([name], (f"{name}-{number}" for number in count(2))):
-            with contextlib.suppress(FileExistsError, BusyError, _NotEmptyError):
-                _make(base / each, anew=not _is_beginning(base / each))
+            with contextlib.suppress(FileExistsError, BusyError, NotEmptyError):
+                make(base / each, anew=not is_beginning(base / each))
                 return cls._entered(base / each)
         raise AssertionError  # names do not end
 
     @classmethod
     def create_at(cls, folder: Path) -> Self:
         """Make a folder, or take an empty one, and hold it; whatever is in a folder stays."""
-        _make(folder, anew=False)
+        make(folder, anew=False)
         return cls._entered(folder)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Hold a run that was begun, and remove what a killed process left half written."""
-        if not (folder / CONFIG).is_file() and not _is_beginning(folder):
+        if not (folder / CONFIG).is_file() and not is_beginning(folder):
             raise UserError(f"{folder} is no run: it has no {CONFIG}.")
         with contextlib.ExitStack() as held:
             held.enter_context(_held(folder))
@@ -73,7 +85,7 @@ class Run:
                     f"{folder} was ended before its training began, so there is nothing to resume: "
                     f"`residua train DATA --out {folder}` begins it again."
                 )
-            _make(folder / STATE, anew=False)
+            make(folder / STATE, anew=False)
             for place in (folder, folder / STATE):
                 sweep(place)
             run = cls(folder, held)
@@ -84,7 +96,7 @@ class Run:
     @classmethod
     def newest_unfinished(cls, base: Path) -> Self:
         """Hold the run that was begun last, of those that are not finished and that nobody holds."""
-        begun = sorted((_begun(folder), folder) for folder in _unfinished(base))
+        begun = sorted((begun_when(folder), folder) for folder in unfinished(base))
         busy = []
         for _, folder in reversed(begun):
             try:
@@ -107,11 +119,11 @@ class Run:
     def _take(self) -> None:
         """Begin in a folder; what a killed process began there goes, anything else is an error, and stays."""
         check_free(self.folder)
-        if _is_beginning(self.folder):
+        if is_beginning(self.folder):
             self._clear()
         check_free(self.folder)  # what is left is somebody else's
         self.write_json(MARK, {})
-        _make(self.state, anew=False)
+        make(self.state, anew=False)
 
     def __enter__(self) -> Self:
         """Give the run, to be closed at the end."""
@@ -127,7 +139,7 @@ class Run:
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Write down where and how this run computes; from here on it can be resumed."""
-        number = _next_number(self.folder.parent)
+        number = next_number(self.folder.parent)
         self.write_json(ENVIRONMENT, environment())
         began = {"folder": str(Path.cwd()), "number": number, "settings": settings}
         self.write_json(f"{STATE}/{BEGAN}", began | {"digests": self._digests()})
@@ -160,13 +172,13 @@ class Run:
 
         Settings that would make another training of it are an error.
         """
-        digests = _said(self.state / BEGAN, "digests")
+        digests = said(self.state / BEGAN, "digests")
         for name, digest in digests.items() if isinstance(digests, dict) else ():
             if self._digests()[name] != digest:
                 raise UserError(
                     f"{self.folder / name} was changed: put it back as it was to go on with this run."
                 )
-        then = _said(self.state / BEGAN, "settings")  # of older runs unknown
+        then = said(self.state / BEGAN, "settings")  # of older runs unknown
         if not isinstance(then, dict):
             return []
         before, after = _plainly(then), _plainly(settings)
@@ -230,7 +242,7 @@ class Run:
     @property
     def complete(self) -> bool:
         """Whether it is finished, and has its report if it wants one."""
-        return _is_complete(self.folder)
+        return is_complete(self.folder)
 
     def write_json(self, name: str, value: object, indent: int | None = 2) -> None:
         """Write a file of the run, whole or not at all."""
@@ -266,94 +278,5 @@ def _plainly(settings: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-class _NotEmptyError(UserError):
-    pass
-
-
 def _held(folder: Path) -> contextlib.AbstractContextManager[None]:
     return locked(folder / LOCK, folder, "being used")
-
-
-def check_free(folder: Path) -> None:
-    """Fail if a run cannot begin in a folder, as there is something in it, or it is none."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: name a folder for the run.")
-    if folder.is_dir() and not _is_beginning(folder) and any(_foreign(folder, {LOCK})):
-        begun = (folder / CONFIG).is_file() and not (folder / SUMMARY).exists()
-        going_on = f", or go on with it: `residua train --resume {folder}`" * begun
-        raise _NotEmptyError(
-            f"{folder} is not empty, and a run is never overwritten: name another{going_on}."
-        )
-
-
-def _is_beginning(folder: Path) -> bool:
-    """Whether all that is in a folder is what a run writes before its settings, and one has begun there."""
-    try:
-        if not (folder / MARK).is_file() or any(_foreign(folder, {*BEFORE, STATE, LOCK, MARK})):
-            return False
-        state = folder / STATE
-        files = [path.name for path in state.iterdir()] if state.is_dir() else []
-    except OSError:  # nobody may look into it
-        return False
-    return all(IN_STATE.fullmatch(name) or PART.fullmatch(name) for name in files)
-
-
-def _foreign(folder: Path, ours: set[str]) -> Iterator[Path]:
-    """Yield what is in a folder beside files of these names, and such half written."""
-    return (path for path in folder.iterdir() if not (path.name in ours or PART.fullmatch(path.name)))
-
-
-def _make(folder: Path, anew: bool) -> None:
-    """Make a folder; one that exists is an error if it must be new, and one that is a file always."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder.parent} cannot be made: {error.strerror}.") from None
-    try:
-        folder.mkdir(exist_ok=not anew)
-    except FileExistsError:
-        if anew:
-            raise
-        raise UserError(f"{folder} is a file: name a folder for the run.") from None
-    except OSError as error:
-        raise UserError(f"{folder} cannot be made: {error.strerror}.") from None
-
-
-def _unfinished(base: Path) -> Iterator[Path]:
-    """Yield the runs below a folder that were begun and not finished, or lack their report."""
-    for folder in base.iterdir() if base.is_dir() else ():
-        if (folder / CONFIG).is_file() and not _is_over(folder):
-            yield folder
-
-
-def _is_over(folder: Path) -> bool:
-    with contextlib.suppress(UserError):  # settings that cannot be read are told to whoever names the run
-        return _is_complete(folder)
-    return True
-
-
-def _is_complete(folder: Path) -> bool:
-    if not (folder / SUMMARY).exists():
-        return False
-    return (folder / REPORT).exists() or not read_config(folder / CONFIG).get("report", True)
-
-
-def _begun(folder: Path) -> tuple[int, str]:
-    """Return when a run was begun: its number, for clocks jump, and the time for those without one."""
-    number, started = _said(folder / STATE / BEGAN, "number"), _said(folder / ENVIRONMENT, "started")
-    return number if isinstance(number, int) else 0, str(started or "")
-
-
-def _said(path: Path, name: str) -> object:
-    """Return a value of a JSON file, and nothing of one that lacks it."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return json.loads(path.read_text(encoding="utf-8"))[name]
-    return None
-
-
-def _next_number(base: Path) -> int:
-    """Return a number above those of all runs in a folder."""
-    try:
-        return 1 + max((_begun(folder)[0] for folder in base.iterdir()), default=0)
-    except OSError:  # a folder that may not be listed
-        return 1
