@@ -78,6 +78,8 @@ def test_a_dry_run_as_json_has_all_that_was_measured(run: Command) -> None:
         "tiny_resnet",
         "--batch",
         "auto",
+        "--precision",
+        "fp32",
         "--set",
         "threads=1",
         "--dry-run",
