@@ -25,7 +25,7 @@ from residua.cli import app
 from residua.data.sources.digits import open_digits
 from residua.errors import UserError
 from residua.files import claimed
-from residua.lab import carrying, sweep, worker
+from residua.lab import carrying, running, sweep, worker
 from residua.lab.catalogue import NAMES
 from residua.lab.catalogue import experiment as named
 from residua.lab.course import Course
@@ -141,6 +141,20 @@ def test_bf16_is_another_trial_and_is_trained_only_where_it_is_fast(
         run(tmp_path, digits, precision="bf16", seeds=3)
     with pytest.raises(UserError, match="precision"):
         run(tmp_path, digits, precision="fp64")
+
+
+@pytest.mark.parametrize(
+    ("name", "free", "jobs"),
+    [("cifar_resnet1001", 24, 1), ("cifar_resnet1001", 80, 2), ("cifar_resnet20", 24, 4)],
+)
+def test_a_gpu_gets_as_many_trainings_as_fit(
+    name: str, free: int, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "free_memory", lambda _: free << 30)
+    monkeypatch.setattr(running, "processors", lambda: 16)
+    made = experiment(networks={"a": TINY, "b": name})
+    planned = [(made, trials(made, "paper", "data", photos=False))]
+    assert running._usual_jobs("cuda:0", planned, 32) == jobs
 
 
 def test_processes_of_their_own_come_to_the_same_bytes(tmp_path: Path, digits: str, whole: Path) -> None:

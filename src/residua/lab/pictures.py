@@ -33,7 +33,12 @@ class Pictures:
     each: NDArray[np.uint64]  # (count, 2), digests of their pixels
     digest: str
     cifar: int | None = None  # how many classes, of pictures such as CIFAR's
-    photos: bool | None = None  # whether they are larger than small pictures, as recipes tell them apart
+    side: int = SMALL  # of the squares that a training makes of them
+
+    @property
+    def photos(self) -> bool:
+        """Whether they are larger than small pictures, as recipes tell them apart."""
+        return self.side > SMALL
 
     def parted(self, run: Path) -> Data:
         """Return them in the parts that a run has put them in; that it trains on others is an error."""
@@ -61,7 +66,7 @@ def look_at(where: str) -> Pictures:
         each,
         digest.hexdigest(),
         _cifar(len(data.classes), checked.records[checked.good]),
-        _photos(checked.records[checked.good]),
+        _side(checked.records[checked.good]),
     )
 
 
@@ -72,9 +77,9 @@ def _cifar(classes: int, records: NDArray[np.void]) -> int | None:
     return classes if len(records) >= 45_000 and sized and gray < 0.5 else None
 
 
-def _photos(records: NDArray[np.void]) -> bool:
-    """Whether a training sees them as photos: by the middle of the shorter sides."""
-    return usual_size(int(min(np.median(records[side]) for side in ("width", "height")))) > SMALL
+def _side(records: NDArray[np.void]) -> int:
+    """Return the size at which a training sees them: by the middle of the shorter sides."""
+    return usual_size(int(min(np.median(records[side]) for side in ("width", "height"))))
 
 
 def changed(where: str) -> UserError:

@@ -25,6 +25,7 @@ from residua.lab.trials import trials
 from residua.lab.written import Written
 from residua.nets.devices import check_precision, device_named
 from residua.nets.values import at_least, within
+from residua.training.settling.room import free_memory
 
 MOST_JOBS, GPU_JOBS = 8, 4
 Which = str | os.PathLike[str] | Experiment
@@ -60,7 +61,8 @@ def run_experiments(
     """Run experiments, which share their trials, and return their results in order.
 
     Each training has one thread, so that its bits are the same however many there are at once: as many as
-    there are processors, at most eight, and on a GPU four, unless `jobs` says otherwise.
+    there are processors, at most eight, and on a GPU four, or what fits into half of its free memory, unless
+    `jobs` says otherwise.
 
     After every trial the results of the experiments that it is part of are written below `out`: a sweep that
     is stopped leaves a valid part, and the next one goes on from there. A trial that fails does not stop the
@@ -93,7 +95,8 @@ def run_experiments(
     written = Written(planned, scale, lab, where, pictures, keeping, report, command, say)
     for sentence in (*written.replacing(), *written.take()):
         say(sentence)
-    settings: dict[str, Any] = {"jobs": jobs or _usual_jobs(kind), "device": device, "onlooker": onlooker}
+    jobs = jobs or _usual_jobs(device_named(device), planned, pictures.side if pictures else 0)
+    settings: dict[str, Any] = {"jobs": jobs, "device": device, "onlooker": onlooker}
     if keeping:
         settings["more"] = _measured_anywhere(planned, scale)
     sweep = Sweep(planned, lab, where or "", **settings, ended=written.trial)
@@ -118,8 +121,12 @@ def _measured_anywhere(planned: Planned, scale: str) -> dict[str, list[str]]:
     return found
 
 
-def _usual_jobs(kind: str) -> int:
-    return min(MOST_JOBS if kind == "cpu" else GPU_JOBS, processors())
+def _usual_jobs(device: str, planned: Planned, side: int) -> int:
+    """As many as there are processors; on a GPU no more than half of its free memory has room for."""
+    if device == "cpu":
+        return min(MOST_JOBS, processors())
+    largest = max((trial.memory(side) for _, own in planned for _, trial in own), default=1)
+    return max(1, min(GPU_JOBS, processors(), free_memory(device) // 2 // largest))
 
 
 def _data(chosen: Sequence[Experiment], scale: str, data: str | os.PathLike[str] | None) -> str | None:

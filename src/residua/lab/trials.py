@@ -16,6 +16,7 @@ from residua.lab import TRIALS
 from residua.lab.experiment import DATA_DECIDES, Experiment, Member
 from residua.lab.scales import Scale
 from residua.nets import spec as networks
+from residua.nets.memory import memory
 from residua.nets.plan import plan
 from residua.nets.spec import FAMILIES, AnySpec, Spec
 from residua.training import recipes
@@ -57,6 +58,12 @@ class Trial:
             special = [word for word in (self.spec.order, self.spec.shortcut) if word not in usual]
         words = [f"{kind}{plan(self.spec).depth}", *special, f"seed{self.seed}", self.digest[:12]]
         return "-".join(map(str, words))
+
+    def memory(self, side: int) -> int:
+        """Return the bytes that a batch of pictures of this size keeps for its gradients."""
+        batch = self.settings.get("batch") or max(form.batch for form in self._forms())
+        kept: int = memory(plan(self.spec, side)).training * batch
+        return kept
 
     def folder(self, lab: Path) -> Path:
         """Return where its run lies."""
