@@ -14,12 +14,21 @@ def visible(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Write a text so that Markdown takes none of it for its own, on one line.
+    """Write a text within a line of Markdown, which takes none of it for its own.
 
-    >>> markdown("# a|b <i> *c*")
-    '\\\\# a\\\\|b &lt;i> \\\\*c\\\\*'
+    >>> markdown("a|b <i> *c*")
+    'a\\\\|b &lt;i> \\\\*c\\\\*'
     """
-    return re.sub(r"([\\|*`\[\]]|\b_|_\b|^[#>])", r"\\\1", visible(text)).replace("<", "&lt;")
+    return re.sub(r"([\\|*`\[\]]|\b_|_\b)", r"\\\1", visible(text)).replace("<", "&lt;")
+
+
+def markdown_line(text: str) -> str:
+    """Write a text as a line of Markdown, which is then no heading or quotation either.
+
+    >>> markdown_line("# a_")
+    '\\\\# a\\\\_'
+    """
+    return re.sub(r"^[#>]", r"\\\g<0>", markdown(text))
 
 
 def _escape(character: str) -> str:

@@ -271,6 +271,23 @@ def test_the_papers_numbers_share_the_axis_where_they_can_be_compared(tmp_path: 
     assert drawing and len(drawing.paint().axes) == 1 and "in the same axes" in drawing.caption
 
 
+@pytest.mark.parametrize("scale", ["quick", "paper"])
+def test_all_errors_are_on_the_axis_which_begins_at_0_unless_they_are_close(
+    tmp_path: Path, scale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lab(tmp_path, "shortcuts", scale)
+    found = read_record(tmp_path, "shortcuts", scale)
+    for share in (0.6, -1.0):  # as it is, and so that all are close
+        monkeypatch.setattr(errors, "CLOSE", share)
+        drawing = errors.errors(found)
+        assert drawing
+        axes = drawing.paint().axes[0]
+        (least, most), (first, last) = axes.get_xlim(), axes.dataLim.intervalx
+        assert least < first and last < most
+        close = least == pytest.approx(first - 0.08 * (last - first))
+        assert close == ("does not begin at 0" in drawing.caption) == (share < 0)
+
+
 def test_few_networks_share_a_panel_and_many_stand_beside_what_they_are_compared_with(lab: Path) -> None:
     few = record(lab, "projections")
     assert [panel.labels for panel in curves.panels_of(few, few.labels)] == [["A", "B", "C"]]

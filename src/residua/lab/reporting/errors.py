@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 ROW = 0.42  # inches
 BESIDE = 1.03  # times the depth, so that two families are not on top of each other
 SEEN = (0, (1, 2))
+CLOSE = 0.6  # of the greatest, above which all errors lie where an axis does not begin at 0
 CLASSES = 10  # of the papers' pictures that stand beside those of no such data
 KINDS = {"running": "o", "batch": "s", "exact": "^"}
+STATISTICS = tuple(f"statistics.{kind}" for kind in KINDS)
 Printed = Mapping[str, "Number"]
 
 
@@ -74,7 +76,7 @@ def errors(record: Record) -> Drawing | None:
         "errors",
         "Error over depth" if deep else "Error of each network",
         "Error on held-out pictures after the last update, a dot for each seed. "
-        + (how if deep else "The bar is the median.")
+        + (how if deep else "The bar is the median." + _beginning(_in_rows(record, numbers)))
         + paper,
         "Median errors: " + "; ".join(middles) + ".",
         ("label", "seed", "error", "train_error", "paper"),
@@ -90,6 +92,20 @@ def errors(record: Record) -> Drawing | None:
         ],
         lambda: _paint_depths(record, deep, numbers) if deep else _paint_rows(record, numbers),
     )
+
+
+def _in_rows(record: Record, numbers: Printed) -> list[float]:
+    """Return all errors on the axis of those measured here; the papers' may share it."""
+    return _every(record, "error") + [each.value for each in numbers.values() if not each.beside]
+
+
+def _every(record: Record, *quantities: str) -> list[float]:
+    return [
+        value
+        for label in record.labels
+        for quantity in quantities
+        for value in record.values(label, quantity).values()
+    ]
 
 
 def _said(number: Number | None) -> str | float | None:
@@ -111,8 +127,7 @@ def _paint_rows(record: Record, numbers: Printed) -> Figure:
             axes.plot([middle, middle], [place - 0.3, place + 0.3], color=look.colour, linewidth=2.4)
         if label in numbers:
             _diamond(paper, numbers[label], place, "x")
-    every = [value for label in record.labels for value in record.values(label, "error").values()]
-    _scale(axes, every)
+    _scale(axes, _in_rows(record, numbers))
     axes.set_xlabel(f"error here, % ({record.data})")
     if apart:
         paper.set_xlabel("error in the papers, %")
@@ -151,11 +166,24 @@ def _diamond(axes: Axes, number: Number, place: float, along: str) -> None:
 
 
 def _scale(axes: Axes, values: Sequence[float]) -> None:
-    """Begin the axis of errors at 0, unless they differ too much."""
-    if min(values) > 0 and max(values) > STEEP * min(values):
+    """Begin the axis of errors at 0, unless they differ too much, or so little that nothing could be seen."""
+    least, most = min(values), max(values)
+    if least > 0 and most > STEEP * least:
         logarithmic(axes, "x")
+    elif _close(values):
+        aside = 0.08 * (most - least) or 1.0
+        axes.set_xlim(least - aside, most + aside)
     else:
-        axes.set_xlim(-0.02 * max(values), axes.get_xlim()[1])
+        axes.set_xlim(-0.02 * most, 1.05 * most)
+
+
+def _close(values: Sequence[float]) -> bool:
+    return bool(values) and min(values) > CLOSE * max(values)
+
+
+def _beginning(values: Sequence[float]) -> str:
+    """Say of an axis of these errors that it does not begin at 0, if it does not."""
+    return " The axis does not begin at 0." if _close(values) else ""
 
 
 @styled
@@ -230,7 +258,8 @@ def statistics(record: Record) -> Drawing | None:
         "statistics",
         "Which statistics the norms use",
         "Error on held-out pictures of the same trained networks with running averages, with each batch's "
-        "own statistics, and with exact averages over batches of training; a mark for each seed.",
+        "own statistics, and with exact averages over batches of training; a mark for each seed."
+        + _beginning(_every(record, *STATISTICS)),
         "Errors by kind of statistics, as in the table.",
         ("label", "seed", *KINDS),
         [
@@ -246,13 +275,11 @@ def statistics(record: Record) -> Drawing | None:
 def _paint_statistics(record: Record) -> Figure:
     labels = [label for label in record.labels if record.values(label, "statistics.running")]
     figure, (axes,) = _rows(labels, 1)
-    every = []
     for place, label in enumerate(labels):
         for shift, (kind, marker) in zip((-0.22, 0.0, 0.22), KINDS.items(), strict=True):
             values = list(record.values(label, f"statistics.{kind}").values())
             _dots(axes, values, place + shift, looks(record)[label], marker)
-            every += values
-    _scale(axes, every)
+    _scale(axes, _every(record, *STATISTICS))
     for kind, marker in KINDS.items():
         axes.plot([], [], color=GREY, marker=marker, linestyle="none", label=f"{kind} statistics")
     axes.set_xlabel("error, %")

@@ -9,7 +9,7 @@ from residua import __version__
 from residua.data.dataset import Data
 from residua.files import write_text
 from residua.judging.runfiles import BEST, LAST
-from residua.text import markdown
+from residua.text import markdown, markdown_line
 from residua.training.settings import Settings
 
 NAME = "MODEL_CARD.md"
@@ -93,6 +93,6 @@ def _figures(summary: dict[str, Any]) -> str:
 
 
 def _names(data: Data) -> str:
-    lines = [f"{place}. {markdown(name)}" for place, name in enumerate(data.classes[:SHOWN])]
+    lines = [f"{place}. {markdown_line(name)}" for place, name in enumerate(data.classes[:SHOWN])]
     more = len(data.classes) - SHOWN
     return "\n".join([*lines, f"\nand {more:,} more"] if more > 0 else lines)
