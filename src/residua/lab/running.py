@@ -62,7 +62,7 @@ def run_experiments(
 
     Each training has one thread, so that its bits are the same however many there are at once: as many as
     there are processors, at most eight, and on a GPU four, or what fits into half of its free memory, unless
-    `jobs` says otherwise.
+    `jobs` says otherwise. `precision` is fp32, or bf16 where that is faster.
 
     After every trial the results of the experiments that it is part of are written below `out`: a sweep that
     is stopped leaves a valid part, and the next one goes on from there. A trial that fails does not stop the

@@ -167,7 +167,7 @@ def _diamond(axes: Axes, number: Number, place: float, along: str) -> None:
 
 def _scale(axes: Axes, values: Sequence[float]) -> None:
     """Begin the axis of errors at 0, unless they differ too much, or so little that nothing could be seen."""
-    least, most = min(values), max(values)
+    least, most = min(values), max(values) or 1.0
     if least > 0 and most > STEEP * least:
         logarithmic(axes, "x")
     elif _close(values):
