@@ -154,7 +154,7 @@ class Results:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["label", "network", "seed", "state", "passes", *quantities, *COUNTED, "trial"])
         for row in self.rows:
-            measured = [_in_digits(row.values.get(quantity)) for quantity in quantities]
+            measured = [row.values.get(quantity, "") for quantity in quantities]
             counted = [self.counted[row.label].get(name, "") for name in COUNTED]
             writer.writerow(
                 [row.label, row.network, row.seed, row.state, row.passes, *measured, *counted, row.trial]
@@ -307,11 +307,6 @@ def _row(member: Member, trial: Trial, lab: Path, measurements: Sequence[str]) -
         _number(summary, "skipped"),
         _values(run, trial, measurements),
     )
-
-
-def _in_digits(value: float | None) -> str:
-    """Write a value without what only its last bits say."""
-    return "" if value is None else f"{value:.12g}"
 
 
 def _number(summary: Mapping[str, Any], name: str) -> int:
