@@ -49,7 +49,7 @@ class Arrays:
         return self.pixels
 
     # `needed` is for readers that decode; these pixels are ready.
-    def read(self, place: int, channels: str = "rgb", needed: Needed | None = None) -> Pixels:  # noqa: ARG002
+    def read(self, place: int, channels: str = "rgb", needed: Needed | None = None) -> Pixels:  # noqa: ARG002 - as all have it
         """Copy a picture."""
         return as_array(with_channels(self._image(place), channels))
 

@@ -132,7 +132,7 @@ class Packed:
         return self._pixels.reshape(-1, *self._sizes[0], self._layout.channels)
 
     # `needed` is for readers that decode; these pixels are ready.
-    def read(self, place: int, channels: str = "rgb", needed: Needed | None = None) -> Pixels:  # noqa: ARG002
+    def read(self, place: int, channels: str = "rgb", needed: Needed | None = None) -> Pixels:  # noqa: ARG002 - as all have it
         """Return a picture without copying it, if it has these channels; whoever writes must copy."""
         pixels = self._raw(place)
         return pixels if channels == self._stored else as_array(with_channels(_image(pixels), channels))
