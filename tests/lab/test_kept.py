@@ -86,6 +86,14 @@ def test_what_is_kept_is_of_one_training(tmp_path: Path, trial: Trial) -> None:
     assert "is of another training than" in (keep(one, docs) or "")
 
 
+def test_where_the_pictures_lay_is_not_kept(tmp_path: Path, trial: Trial) -> None:
+    run = trained(trial, tmp_path / trial.name)
+    assert "/home/" in (run / SUMMARY).read_text()
+    keep(run, tmp_path)
+    found = files(kept(tmp_path, trial))
+    assert "/home/" not in json.dumps(found) and json.loads(found[SUMMARY])["epochs"] == PASSES
+
+
 def test_more_of_the_same_training_is_added(tmp_path: Path, trial: Trial) -> None:
     run = trained(trial, tmp_path / trial.name)
     keep(run, tmp_path)

@@ -32,6 +32,7 @@ from residua.lab.measurements import write_json, write_measured
 from residua.lab.reporting import curves, errors, inner, making
 from residua.lab.reporting.amounts import number
 from residua.lab.reporting.drawings import drawings
+from residua.lab.reporting.judged import judged
 from residua.lab.reporting.keeping import Pages, write_pages
 from residua.lab.reporting.looks import families, looks
 from residua.lab.reporting.page import is_current, write_index, write_page
@@ -39,7 +40,7 @@ from residua.lab.reporting.records import Record, find_records, read_record
 from residua.lab.reporting.summary import write_summary
 from residua.lab.reporting.svg import inline
 from residua.lab.reporting.throughout import gradients_throughout
-from residua.lab.reporting.words import answer
+from residua.lab.reporting.words import answer, unmeasured
 from residua.lab.results import gather
 from residua.lab.running import run_experiment
 from residua.lab.trials import trials
@@ -157,10 +158,12 @@ def test_numbers_have_the_digits_that_are_worth_reading(value: float, text: str)
     assert number(value) == text
 
 
-def test_numbers_of_another_scale_stand_beside(pages: dict[str, str]) -> None:
+def test_numbers_of_another_scale_stand_beside(lab: Path, pages: dict[str, str]) -> None:
     row = re.search(r"<tr><td>ResNet-20 has an error of 8.75%.*?</tr>", pages["degradation"], re.DOTALL)
     assert row and "beside" in row[0] and "another scale: not to be compared" in row[0] and "8.75%" in row[0]
     assert "10 claims of which nothing is measured" in pages["degradation"]
+    said = unmeasured(judged(record(lab, "degradation")))
+    assert said == "Claims of which nothing was measured: 5 at this scale and 5 without a training at any."
     assert "plain-8 &lt; plain-20" in pages["degradation"] and "{deep}" not in pages["degradation"]
 
 
@@ -221,6 +224,8 @@ def test_names_are_text(tmp_path: Path) -> None:
 def test_changes_of_a_network_and_of_its_recipe_are_named(lab: Path, pages: dict[str, str]) -> None:
     assert re.search(r"vgg16_bn [^<]*hidden=128[^<]* learning_rate=", pages["lesions"])
     assert record(lab, "projections").described("B") == "cifar_resnet8 projection=B"
+    rows = list(csv.DictReader((lab / "lesions" / "quick" / "results.csv").read_text().splitlines()))
+    assert {row["recipe"] for row in rows} == {"", "learning_rate=0.05"}
 
 
 def test_networks_look_the_same_in_every_figure(lab: Path) -> None:
@@ -370,11 +375,22 @@ def test_a_page_says_who_made_each_trial(tmp_path: Path) -> None:
     other = {**told.MADE_BY, "environment": {**about, "residua": "0.2.0", "gpus": ["a GPU"]}}
     write_json(tmp_path / "trials" / found.rows[0].trial / "made.json", other)
     write_json(tmp_path / "trials" / found.rows[1].trial / "made.json", {**other, "device": "cuda"})
+    write_json(tmp_path / "trials" / found.rows[2].trial / "made.json", {**told.MADE_BY, "precision": "bf16"})
     said = dict(making.made(record(tmp_path, "mine")))
     assert "2 by Residua 0.2.0" in said["versions"] and "4 by Residua 0.1.0" in said["versions"]
     assert "1 by a GPU, in fp32 without TF32; Linux" in said["machine"]
-    assert "5 by a processor (AVX2), 2 processors" in said["machine"]
-    assert said["time of all trainings"] == "42 s"
+    assert "4 by a processor (AVX2), 2 processors, in fp32; Linux" in said["machine"]
+    assert "1 by a processor (AVX2), 2 processors, in bf16; Linux" in said["machine"]
+    assert said["time of all trials"] == "42 s, measurements included"
+
+
+def test_a_page_says_how_all_were_trained(lab: Path) -> None:
+    assert dict(making.made(record(lab, "degradation")))["training"] == (
+        "recipe=paper epochs=4 val=0.1 schedule=linear warmup=0.25 batch=64; "
+        "1,618 pictures to learn from, 179 held out"
+    )
+    counted = dict(making.made(record(lab, "tables")))
+    assert "training" not in counted and "fp32" not in counted["machine"]
 
 
 def test_details_are_summed_up_over_the_seeds(lab: Path) -> None:
@@ -444,6 +460,7 @@ def test_a_summary_keeps_what_people_wrote(lab: Path, tmp_path: Path) -> None:
     assert page == tmp_path / "quick" / "projections.md"
     text = page.read_text()
     assert "| B is slightly better than A. | v1 Table 3 | B < A |".replace("<", "&lt;") in text
+    assert "| the interval of the differences " in text and "both medians are shown" in text
     assert "![Median errors: A " in text and (tmp_path / "quick" / "projections-errors.svg").is_file()
     assert (tmp_path / "quick" / "projections.csv").read_text() == (
         lab / "projections" / "quick" / "results.csv"
@@ -502,6 +519,7 @@ def test_one_damaged_result_stands_in_no_others_way(tmp_path: Path) -> None:
         ({"networks": [{"label": "a"}]}, "has something else in place of its networks"),
         ({"claims": [{"verdict": "holds"}]}, "has something else in place of its claims"),
         ({"summary": {}}, "sums up other networks"),
+        ({"training": [1]}, "has something else in place of its training"),
     ],
 )
 def test_results_that_no_run_wrote_are_not_believed(

@@ -71,7 +71,7 @@ def carry_out(
                 (run / FAILED).unlink(missing_ok=True)
                 here = [name for name in HOW if read_measured(run, name)]
                 place = again(run) if here and not is_trained(run) else run
-                with noted(place, trial.device):
+                with noted(place, trial.device, trial.precision):
                     _train(trial, place, where, device, heard)
                     _measure(place, where, device, [*measurements, *here])
                 if place != run:

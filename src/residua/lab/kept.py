@@ -18,7 +18,7 @@ from residua.judging.runfiles import CONFIG, METRICS, SUMMARY, read_metrics
 from residua.lab import TRIALS
 from residua.lab.carrying import TRIAL, again, is_done, is_trained, put
 from residua.lab.makers import MADE
-from residua.lab.measurements import FOLDER, HOW, read_measured
+from residua.lab.measurements import FOLDER, HOW, read_json, read_measured
 from residua.lab.notes import NOTES, notes_of
 from residua.lab.trials import Trial
 
@@ -161,9 +161,12 @@ def _files(run: Path) -> Files:
     """Return what there is of a trial, what is measured last: who has that has all."""
     lines = [{name: line.get(name) for name in DRAWN} for line in read_metrics(run)]
     passes = [json.dumps(line) + "\n" for line in lines if line["val_top1"] is not None]
-    there = [name for name in (TRIAL, MADE, SUMMARY) if (run / name).exists()]
+    there = [name for name in (TRIAL, MADE) if (run / name).exists()]
     there += [f"{FOLDER}/{name}.json" for name in HOW if read_measured(run, name)]
     gathered = {METRICS: "".join(passes), THROUGH: _noted(run)}
+    if summary := read_json(run / SUMMARY):
+        summary.pop("data", None)  # where they lay is nobody else's business
+        gathered[SUMMARY] = json.dumps(summary)
     return gathered | {name: (run / name).read_text(encoding="utf-8") for name in there}
 
 

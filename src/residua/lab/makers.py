@@ -17,8 +17,8 @@ SAID = {"residua", "python", "libraries", "processor", "instructions", "processo
 
 
 @contextlib.contextmanager
-def noted(folder: Path, device: str) -> Iterator[None]:
-    """Write down who works in a folder meanwhile, and for how long in all, however it ends."""
+def noted(folder: Path, device: str, precision: str) -> Iterator[None]:
+    """Write down who works in a folder meanwhile, how, and for how long in all, however it ends."""
     before, began = maker(folder).get("seconds", 0.0), time.monotonic()
     try:
         yield
@@ -26,9 +26,8 @@ def noted(folder: Path, device: str) -> Iterator[None]:
         seconds = round(before + time.monotonic() - began, 1)
         with contextlib.suppress(OSError, UserError):
             if folder.exists():
-                write_json(
-                    folder / MADE, {"environment": environment(), "device": device, "seconds": seconds}
-                )
+                how = {"device": device, "precision": precision, "seconds": seconds}
+                write_json(folder / MADE, {"environment": environment(), **how})
 
 
 def maker(folder: Path) -> dict[str, Any]:

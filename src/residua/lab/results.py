@@ -22,8 +22,9 @@ from residua.lab.chance import Sample, Spread
 from residua.lab.claims import COUNTED, Claim
 from residua.lab.experiment import Experiment, Member
 from residua.lab.measurements import ERROR, Found, applies, by_picture, read_json, read_measured, write_json
+from residua.lab.scales import settings_in_words
 from residua.lab.trials import Trial
-from residua.lab.verdicts import APART, Verdict, judged_bound, judged_number, judged_order
+from residua.lab.verdicts import APART, REMARK, UNTRAINED, Verdict, judged_bound, judged_number, judged_order
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import title
@@ -125,6 +126,7 @@ class Results:
             "scale": self.scale,
             "data": self.data,
             "classes": self.cifar,
+            "training": self.experiment.scale(self.scale).settings if self.experiment.trained else {},
             "complete": self.complete,
             "networks": [
                 {
@@ -152,17 +154,22 @@ class Results:
     def _table(self) -> str:
         text, quantities = io.StringIO(), self.quantities()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["label", "network", "seed", "state", "passes", *quantities, *COUNTED, "trial"])
+        first = ["label", "network", "recipe", "seed", "state", "passes"]
+        writer.writerow([*first, *quantities, *COUNTED, "trial"])
+        recipes = {member.label: settings_in_words(member.changes) for member in self.members}
         for row in self.rows:
             measured = [row.values.get(quantity, "") for quantity in quantities]
             counted = [self.counted[row.label].get(name, "") for name in COUNTED]
             writer.writerow(
-                [row.label, row.network, row.seed, row.state, row.passes, *measured, *counted, row.trial]
+                [
+                    *(row.label, row.network, recipes[row.label], row.seed, row.state, row.passes),
+                    *(*measured, *counted, row.trial),
+                ]
             )
         if not self.rows:
             for member in self.members:
                 counted = [self.counted[member.label].get(name, "") for name in COUNTED]
-                writer.writerow([member.label, title(member.spec), "", "counted", "", *counted, ""])
+                writer.writerow([member.label, title(member.spec), "", "", "counted", "", *counted, ""])
         return text.getvalue()
 
     def _labels(self, claim: Claim) -> dict[str, str]:
@@ -214,9 +221,9 @@ class Results:
     def _apart(self, claim: Claim, labels: Sequence[str]) -> str | None:
         """Say why a claim cannot be judged by these results."""
         if not labels:
-            return "a remark"
+            return REMARK
         if not claim.trained:
-            return "no experiment trains it"
+            return UNTRAINED
         known = {member.label for member in self.members}
         if missing := [label for label in labels if label not in known]:
             return f"{missing[0]} is not trained at this scale"

@@ -30,6 +30,11 @@ def known(what: str, given: Any, kind: type) -> dict[str, Any]:
     return dict(given)
 
 
+def settings_in_words(settings: Mapping[str, Any]) -> str:
+    """Write settings of a training as people read them."""
+    return " ".join(f"{name}={value}" for name, value in settings.items())
+
+
 def _depths(given: Any) -> Depths:
     named = given if isinstance(given, Mapping) else {"depth": given}
     listed = {name: value if isinstance(value, (list, tuple)) else [value] for name, value in named.items()}
@@ -65,6 +70,12 @@ class Scale:
         """The least and the greatest {depth}; 0 without any."""
         depths = self.depths.get("depth") or (0,)
         return min(depths), max(depths)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of a training by name, as far as they are set; a network may have others of its own."""
+        named = {name: getattr(self, name) for name in ("recipe", "epochs", "limit", "val")}
+        return {name: value for name, value in {**named, **self.changes}.items() if value is not None}
 
     def edit(self, /, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field fails with the nearest."""

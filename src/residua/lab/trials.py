@@ -171,6 +171,5 @@ def trials(
 
 def _settings(scale: Scale, member: Member) -> dict[str, Any]:
     """Settings by name; what nobody set is left out, so that one training has one digest."""
-    given = {"recipe": scale.recipe, "epochs": scale.epochs, "limit": scale.limit, "val": scale.val}
-    given |= {**scale.changes, **member.changes}
+    given = {**scale.settings, **member.changes}
     return {name: value for name, value in given.items() if value is not None}

@@ -17,6 +17,7 @@ FAILS: Word = "does not hold"
 OPEN: Word = "not decided"
 APART: Word = "not judged"
 
+REMARK, UNTRAINED = "a remark", "no experiment trains it"  # why a claim is never judged
 ALONE = "one run tells nothing of chance"
 EQUAL = "the runs do not differ at all, which tells nothing of chance"
 # Half an interval's width, above which a number is not said to be met.

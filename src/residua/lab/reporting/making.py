@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from residua.lab.reporting.records import Record, Values
+from residua.lab.scales import settings_in_words
 
 
 def made(record: Record) -> list[tuple[str, str]]:
@@ -13,10 +14,11 @@ def made(record: Record) -> list[tuple[str, str]]:
     makers = [*filter(None, record.makers)] or [*filter(None, [record.made])]
     rows = [
         ("data", record.data if record.trials else "none, networks are counted"),
+        ("training", _training(record)),
         ("seeds", f"{record.seeds}" if record.trials else ""),
         ("versions", _different([_versions(each) for each in makers])),
         ("machine", _different([_machine(each) for each in makers])),
-        ("time of all trainings", _time(sum(each.get("seconds", 0.0) for each in makers))),
+        ("time of all trials", _time(sum(each.get("seconds", 0.0) for each in makers))),
     ]
     return [(name, text) for name, text in rows if text]
 
@@ -25,6 +27,14 @@ def command(record: Record) -> str | None:
     """Return the command that made it, or the last part of it."""
     told = record.made.get("command")
     return shlex.join(map(str, told)) if told else None
+
+
+def _training(record: Record) -> str:
+    """Say how its networks were trained, but for what each has of its own, and on how many pictures."""
+    settings = settings_in_words(record.result.get("training", {}))
+    learned, held_out = record.pictures
+    pictures = f"{learned:,} pictures to learn from, {held_out:,} held out" if learned else ""
+    return "; ".join(filter(None, (settings, pictures)))
 
 
 def _versions(maker: Values) -> str:
@@ -36,10 +46,13 @@ def _versions(maker: Values) -> str:
 def _machine(maker: Values) -> str:
     """Name what was computed with; a GPU that only was there is not said."""
     about = maker["environment"]
-    where = f"{about['processor']} ({about['instructions']}), {about['processors']} processors, in fp32"
+    precision = maker.get("precision", "fp32")
+    where = f"{about['processor']} ({about['instructions']}), {about['processors']} processors"
     if maker.get("device", "cpu") != "cpu":
-        where = f"{', '.join(about['gpus'])}, in fp32 without TF32"
-    return f"{where}; {about['platform']}"
+        where = ", ".join(about["gpus"])
+        precision = "fp32 without TF32" if precision == "fp32" else precision
+    trained = f", in {precision}" if "device" in maker else ""
+    return f"{where}{trained}; {about['platform']}"
 
 
 def _different(texts: Sequence[str]) -> str:
@@ -51,6 +64,7 @@ def _different(texts: Sequence[str]) -> str:
 
 
 def _time(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s" if seconds else ""
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if not seconds:
+        return ""
+    minutes = f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return (f"{seconds:.0f} s" if seconds < 100 else minutes) + ", measurements included"

@@ -13,14 +13,14 @@ from typing import Any
 
 from residua import __version__
 from residua.errors import UserError, unknown
-from residua.judging.runfiles import read_metrics
+from residua.judging.runfiles import SUMMARY, read_metrics
 from residua.lab import TRIALS
 from residua.lab.catalogue import NAMES, experiment
 from residua.lab.makers import maker
-from residua.lab.measurements import read_measured
+from residua.lab.measurements import read_json, read_measured
 from residua.lab.notes import notes_of
 from residua.lab.results import RESULTS, folder_of, read_results
-from residua.lab.scales import SCALES
+from residua.lab.scales import SCALES, settings_in_words
 
 Values = Mapping[str, Any]
 FIELDS = ("experiment", "title", "question", "scale", "complete", "networks", "trials", "summary", "claims")
@@ -96,8 +96,7 @@ class Record:
     def described(self, label: str) -> str:
         """Return what a network is, with the changes of its description and of its recipe."""
         row = self.networks[label]
-        changes = [f"{name}={value}" for name, value in row.get("recipe", {}).items()]
-        return " ".join([row["network"], *changes])
+        return f"{row['network']} {settings_in_words(row.get('recipe', {}))}".rstrip()
 
     @property
     def finished(self) -> int:
@@ -144,6 +143,13 @@ class Record:
         """The folders of the trials that are over and measured."""
         return sorted({self._run(row) for row in self.trials if row["state"] == "finished"})
 
+    @property
+    def pictures(self) -> tuple[int, int]:
+        """How many pictures were to learn from, and how many held out; 0 where that is not known."""
+        told = next(filter(None, (read_json(run / SUMMARY) for run in self.finished_runs)), {})
+        learned, held_out = (told.get(name) for name in ("train", "val"))
+        return (learned, held_out) if isinstance(learned, int) and isinstance(held_out, int) else (0, 0)
+
     @cached_property
     def makers(self) -> list[Values]:
         """Who made each trial of which something was measured, once for all of its labels."""
@@ -188,6 +194,8 @@ def _wrong(result: Any, name: str, scale: str) -> str | None:
         return f"says nothing of {missing[0]}"
     if (result["experiment"], result["scale"]) != (name, scale):
         return "is of another experiment or scale"
+    if not isinstance(result.get("training", {}), dict):
+        return "has something else in place of its training"
     for field, fields in ROWS.items():
         rows = result[field]
         if not isinstance(rows, list) or not all(

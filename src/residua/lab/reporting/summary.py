@@ -18,6 +18,7 @@ from residua.text import markdown, visible
 
 LIST = "README.md"
 WHY = "\n## Why\n"
+CLAIMS = ("claim", "place", "paper", "measured", "n", "verdict", "why")
 SHOWN = 8  # quantities of a network
 
 
@@ -80,12 +81,10 @@ def _by_hand(page: Path) -> str:
 def _page(record: Record, figures: Sequence[str]) -> str:
     claims = judged(record)
     looked = [
-        (row.says, row.where, row.paper, row.measured, row.n or "", row.verdict)
+        (row.says, row.where, row.paper, row.measured, row.n or "", row.verdict, row.why)
         for row in claims
         if row.looked_at
     ]
-    absent = sum(not row.looked_at for row in claims)
-    more = [f"Of {absent} more nothing was measured at this scale."] if absent else []
     about = [f"- {name}: {markdown(text)}" for name, text in making.made(record)]
     command = making.command(record)
     parts = [
@@ -95,8 +94,9 @@ def _page(record: Record, figures: Sequence[str]) -> str:
         f"    {visible(command)}" if command else "",
         "\n".join([*about, f"- trials: {words.progress(record)} ([table]({record.name}.csv))"]),
         "## Paper against measured" if looked else "",
-        table(("claim", "place", "paper", "measured", "n", "verdict"), looked) if looked else "",
-        *more,
+        markdown(words.HOW_MEASURED) if looked and record.trials else "",
+        table(CLAIMS, looked) if looked else "",
+        words.unmeasured(claims),
         "## Networks",
         _networks(record),
         *(["## Figures", *figures] if figures else []),

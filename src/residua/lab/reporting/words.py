@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from residua.lab.reporting.judged import Judged
 from residua.lab.reporting.records import Record, Values
-from residua.lab.verdicts import FAILS, HOLDS, OPEN
+from residua.lab.verdicts import FAILS, HOLDS, OPEN, REMARK, UNTRAINED
 
 QUOTED = 3  # claims that an answer repeats in words
+HOW_MEASURED = (
+    "Of an order (“A < B”) both medians are shown, and the mean of the second less the first, in runs of one "
+    "seed; in brackets the 95% interval of the mean; n are seeds. Where the verdict is “beside”, the paper's "
+    "number is of another scale or other data. A bound of ours is none of the paper's."
+)
 HOW_TO_READ = (
     "An order (“A is better than B”) is judged by the differences between runs of the same seed: it holds "
     "if the 95% interval of their mean lies above 0, does not hold if it lies below, and else is not "
@@ -101,6 +107,19 @@ def failures(record: Record) -> list[tuple[str, str]]:
         if row["skipped"]:
             found.append((which, f"{row['skipped']:,} updates were left out, as the loss was no number"))
     return found
+
+
+def unmeasured(claims: Sequence[Judged]) -> str:
+    """Say of how many claims nothing was measured, and of how many nothing ever is."""
+    why = [row.why for row in claims if not row.looked_at]
+    remarks, untrained = why.count(REMARK), why.count(UNTRAINED)
+    kinds = {
+        "at this scale": len(why) - remarks - untrained,
+        "without a training at any": untrained,
+        "by way of remark": remarks,
+    }
+    parts = [f"{count} {kind}" for kind, count in kinds.items() if count]
+    return f"Claims of which nothing was measured: {_listed(parts)}." if parts else ""
 
 
 def limits(record: Record) -> list[str]:
