@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from residua.cli.options import Json, MaxBad, Root
+from residua.cli.options import DATA, Json, MaxBad, Root
 from residua.data.checking import MAX_BAD
 from residua.errors import UserError
 from residua.files import check_files, check_suffix
@@ -23,7 +23,7 @@ Where = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="Class folders, a CSV, a CIFAR archive, a packed file, or digits, cifar10, cifar100.",
+        help=DATA,
     ),
 ]
 Val = Annotated[float, typer.Option(help="Share of each class to judge by, where the data has no such part.")]

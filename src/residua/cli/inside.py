@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from residua.cli.completion import networks
-from residua.cli.options import Batch, ClassMap, Device, Json, Part, Root, Split, Workers
+from residua.cli.options import DATA, Batch, ClassMap, Device, Json, Part, Root, Split, Workers
 from residua.files import check_files
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Model = Annotated[
     str, typer.Argument(help="A model file, or a network by name: untrained.", autocompletion=networks)
 ]
-Data = Annotated[str, typer.Argument(help="Class folders, a CSV, a CIFAR archive, a packed file, or digits.")]
+Data = Annotated[str, typer.Argument(help=DATA)]
 Limit = Annotated[int, typer.Option(help="Most pictures to measure by, evenly spread.")]
 Draws = Annotated[int, typer.Option(help="How often each random choice is drawn.")]
 Seed = Annotated[int, typer.Option(help="What chance depends on.")]

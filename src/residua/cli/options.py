@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+DATA = "Class folders, a CSV, a CIFAR archive, a packed file, or digits, cifar10, cifar100."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Batch = Annotated[int, typer.Option(help="Pictures at a time.")]

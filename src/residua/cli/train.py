@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from residua.cli.completion import networks, one_of
+from residua.cli.options import DATA
 from residua.errors import UserError
 
 
 def train(
     data: Annotated[
         str | None,
-        typer.Argument(help="Class folders, a CSV, a CIFAR archive, a packed file, or digits."),
+        typer.Argument(help=DATA),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="The network (residua models).", autocompletion=networks)

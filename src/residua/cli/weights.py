@@ -25,7 +25,7 @@ def convert(
     to: Annotated[str, typer.Option(help="Whose names, shapes and file type to write.")] = "residua",
     num_classes: Annotated[int | None, typer.Option(help="Replace the classifier by a new one.")] = None,
     in_channels: Annotated[
-        int | None, typer.Option(help="Adapt the first convolution to 1 or 4 channels.")
+        int | None, typer.Option(help="Adapt the first convolution to so many channels.")
     ] = None,
     drop_background: Annotated[bool, typer.Option(help="Drop class 0 of TF-Slim's 1001.")] = False,
     ignore: Annotated[list[str] | None, typer.Option(help="Tensors of the file to pass over.")] = None,

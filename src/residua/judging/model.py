@@ -119,7 +119,7 @@ class Model(Stored):
 
 
 def load(path: Name) -> Model:
-    """Read a model file; whatever is wrong with it is one sentence, before memory is taken."""
+    """Read a model file; whatever is wrong with it is one sentence, and found first but for its digest."""
     stored = modelfile.load(checked("model", path, str | os.PathLike))
     return Model(stored.network, stored.metadata, stored.digest)
 

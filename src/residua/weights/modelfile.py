@@ -85,7 +85,7 @@ def is_model_file(path: Path) -> bool:
 
 
 def load(path: str | os.PathLike[str]) -> Stored:
-    """Read a model file; whatever is wrong with it is one sentence, before memory is taken."""
+    """Read a model file; whatever is wrong with it is one sentence, and found first but for its digest."""
     file = Path(path)
     metadata, digest = _stated(file)
     network = _network(metadata.spec)
