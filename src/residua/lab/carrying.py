@@ -131,11 +131,12 @@ def _measure(run: Path, where: str, device: str, measurements: Sequence[str]) ->
 def _exactly() -> Iterator[None]:
     """Compute in whole fp32 with one thread: sums have the same last bits however many trials there are."""
     matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = torch.get_num_threads(), matmul.allow_tf32, convolution.allow_tf32
+    before = torch.get_num_threads(), matmul.allow_tf32, convolution.allow_tf32, convolution.deterministic
     torch.set_num_threads(1)
     matmul.allow_tf32 = convolution.allow_tf32 = False
+    convolution.deterministic = True  # what is measured inside a network too
     try:
         yield
     finally:
-        threads, matmul.allow_tf32, convolution.allow_tf32 = before
+        threads, matmul.allow_tf32, convolution.allow_tf32, convolution.deterministic = before
         torch.set_num_threads(threads)

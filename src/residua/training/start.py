@@ -254,11 +254,23 @@ def _computing(settings: Settings) -> Iterator[None]:
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(settings.deterministic or exactly)
     try:
-        with kept_memory(), _fastest_convolutions(settings):
+        with kept_memory(), _unfilled(), _fastest_convolutions(settings):
             yield
     finally:
         torch.use_deterministic_algorithms(exactly)
         torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def _unfilled() -> Iterator[None]:
+    """Write nothing into new memory, as exact computing else does: here none is read before it is written."""
+    exactness: Any = torch.utils.deterministic
+    before = exactness.fill_uninitialized_memory
+    exactness.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        exactness.fill_uninitialized_memory = before
 
 
 @contextlib.contextmanager

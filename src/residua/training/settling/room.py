@@ -17,7 +17,7 @@ def free_memory(device: str, machine: Path = MACHINE, group: Path = GROUP) -> in
     """Return the bytes that can be had: what only keeps files at hand can, and a container has its bound."""
     if device != "cpu":
         free, _ = torch.cuda.mem_get_info(device)
-        return int(free)
+        return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     rooms = [room for room in (_of_machine(machine), _of_group(group)) if room is not None]
     return min(rooms, default=UNKNOWN)
 

@@ -17,6 +17,7 @@ from residua.errors import UserError
 from residua.nets.devices import in_precision
 from residua.nets.modules import StochasticDepth
 from residua.training.settings import Settings
+from residua.training.updating.compiling import compiled
 from residua.training.updating.losses import cross_entropy
 from residua.training.updating.optimizer import set_rate
 from residua.training.updating.schedule import rate
@@ -61,7 +62,7 @@ class Updater:
         self.random = any(isinstance(m, (nn.Dropout, StochasticDepth)) for m in state.network.modules())
         self.forward: Callable[[Tensor], Tensor] = state.network
         if settings.compiled:
-            self.forward = torch.compile(state.network, dynamic=False)
+            self.forward = compiled(state.network)
 
     def __call__(self, batch: Batch, epoch: int) -> float:
         """Update with a batch, and return its loss; `DivergedError` leaves all as it was."""
