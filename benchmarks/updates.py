@@ -7,9 +7,10 @@ own that waits while another computes. In each round the textbook's DataLoader h
 which the best over all rounds counts; what is read ahead between two turns is free for all, and the less the
 more steps a turn has. Residua does what an update of `residua train` does: reading, augmentation, the check
 of loss and gradients, the schedule; checkpoints and judging are left out, as in the textbook.
-`--also "same batch" packed compiled checkpointed "packed compiled"`: other forms of it, where "same batch"
-has no loader: what is missing to it is what loading costs. Memory is the whole process's peak; Residua's is
-that of the command `residua train`, from the check and the measuring to the report.
+`--also "same batch" packed compiled checkpointed "packed compiled" "given back"`: other forms of it, where
+"same batch" has no loader: what is missing to it is what loading costs; "given back" is the same with freed
+memory given back to the system instead of kept for the next update. Memory is the whole process's peak;
+Residua's is that of the command `residua train`, from the check and the measuring to the report.
 Where the processor does not multiply in bf16, all compute in fp32.
 The share of the peak is of what the processor's multiplying instructions could do (`peak.py`, one core's
 times two), where an update needs three times the multiplications of the network.
@@ -30,6 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import chain, count, repeat
 from pathlib import Path
@@ -62,6 +64,7 @@ SIZES = {"resnet50": 224, "resnet18": 224, "cifar_resnet20": 32}
 WORKERS = [0, 1, 2]  # of the textbook
 HERE = Path(__file__).parent
 PRECISION: Literal["bf16", "fp32"] = "bf16" if multiplies_bf16("cpu") else "fp32"
+UNREAD = "same batch", "given back"  # forms without a loader
 PEERS = "fp32", "bf16" if PRECISION == "bf16" else "channels_last"  # forms of the textbook
 
 
@@ -124,7 +127,7 @@ def batches(data: Data, chosen: Settings, form: str) -> Iterator[Batch]:
             stored = packed(Path(folder), data, loaders.training_places, chosen, lambda _: None)
         loaders = Loaders(data, chosen, stored)
     found = chain.from_iterable(map(loaders.training(0).epoch, count()))
-    return repeat(next(found)) if form == "same batch" else found
+    return repeat(next(found)) if form in UNREAD else found
 
 
 def residua(options: argparse.Namespace) -> Iterator[float]:
@@ -139,7 +142,7 @@ def residua(options: argparse.Namespace) -> Iterator[float]:
     network.checkpointing = chosen.checkpointing
     state = State(network, chosen.recipe)
     update = Updater(state, chosen)
-    with kept_memory():
+    with nullcontext() if "given back" in options.form else kept_memory():
         for batch in batches(data, chosen, options.form):
             yield update(batch, 0)
             state.counts.step += 1
@@ -207,7 +210,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         print(f"{name}: {found} seconds an update", file=sys.stderr)
     for name, process in running.items():
         process.close()
-        if "textbook" not in name and name != "same batch":
+        if "textbook" not in name and name not in UNREAD:
             process.memory = memory_of_command(options, name)
     return {name: row(process, running["textbook fp32"], options) for name, process in running.items()}
 
@@ -242,7 +245,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=4, help="updates in a row")
     parser.add_argument(
-        "--also", nargs="*", default=["same batch"], metavar="compiled|checkpointed|same batch"
+        "--also", nargs="*", default=["same batch"], metavar="FORM", help="other forms of Residua"
     )
     parser.add_argument(
         "--busy", action="store_true", help="one thread, and processor time: others compute too"
