@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from residua.errors import UserError
-from residua.files import check_new, locked, regular, replacing, sweep
+from residua.files import check_new, locked, new_folder, regular, replacing, sweep
 
 LEFT = ".out.0123abcd.part"
 
@@ -26,6 +26,11 @@ def read(path: Path) -> bytes:
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def test_the_root_is_no_new_folder() -> None:
+    with pytest.raises(UserError, match="is a folder"), new_folder(Path("/")):
+        pass
 
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:

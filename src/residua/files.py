@@ -17,6 +17,7 @@ from pathlib import Path
 
 from residua.errors import UserError
 
+Name = str | os.PathLike[str]  # of a file or a folder
 PATIENCE = 100  # times that a lock changing hands is tried again
 
 
@@ -63,7 +64,7 @@ def write_text(path: Path, text: str) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside the path, and put it in the path's place once it is whole."""
     path = path.absolute()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = _beside(path, f"{secrets.token_hex(4)}.part")
     try:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path} exists already: name a new folder.")
@@ -73,7 +74,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             path.rmdir()
         temporary.replace(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from None
+        raise _unwritable(path, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -209,7 +210,7 @@ def locked(lock: Path, what: Path, how: str) -> Iterator[None]:
         holder = f"process {pid}" if (pid := _holder(lock)) else "another process"
         raise BusyError(f"{what} is {how} by {holder}: wait for it, or stop it.") from None
     except OSError as error:
-        raise UserError(f"{what} cannot be written: {error.strerror or error}.") from None
+        raise _unwritable(what, error) from None
     try:
         yield
     finally:

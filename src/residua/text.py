@@ -19,7 +19,9 @@ def markdown(text: str) -> str:
     >>> markdown("a|b <i> *c*")
     'a\\\\|b &lt;i> \\\\*c\\\\*'
     """
-    return re.sub(r"([\\|*`\[\]]|\b_|_\b)", r"\\\1", visible(text)).replace("<", "&lt;")
+    signs = r"[\\|*`~\[\]]|\b_+|_+\b"
+    safe = re.sub(signs, lambda found: re.sub("(.)", r"\\\1", found[0]), visible(text))
+    return safe.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def markdown_line(text: str) -> str:

@@ -89,8 +89,13 @@ def test_accents_of_macos_are_the_same_class(
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
-    data = opened(tmp_path, "bus/1.jpg", "car/1.jpg", "train/1.jpg", "train/steam/2.jpg")
+    data = opened(tmp_path, "bus/1.jpg", "car/1.jpg", "train/1.jpg")
     assert (data.kind, data.classes) == ("folder", ("bus", "car", "train"))
+
+
+def test_what_may_be_a_part_or_a_class_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="in 'train', which may be a part or a class"):
+        opened(tmp_path, "bus/1.jpg", "car/1.jpg", "train/1.jpg", "train/steam/2.jpg")
 
 
 def test_a_stray_picture_in_the_only_part_does_not_make_it_a_class(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -123,9 +125,13 @@ def test_a_vgg_is_described_by_its_own_few_fields() -> None:
     assert isinstance(residua.spec("vgg16", hidden=64), VggSpec)
 
 
-def test_numpys_numbers_pass() -> None:
-    import numpy as np
+@pytest.mark.parametrize("value", [np.array(2.7), np.array([1, 2]), torch.tensor(2.7), torch.tensor([1, 2])])
+def test_arrays_are_no_whole_numbers(value: Any) -> None:
+    with pytest.raises(UserError, match="num_classes="):
+        residua.spec("resnet50", num_classes=value)
 
+
+def test_numpys_numbers_pass() -> None:
     spec = residua.spec("resnet50", num_classes=np.int64(10), units=np.array([3, 4, 6, 3]).tolist())
     assert type(spec.num_classes) is int and spec.num_classes == 10
 

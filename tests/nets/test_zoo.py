@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import residua
-from residua import Spec, UserError
+from residua import Spec, UserError, VggSpec
 from residua.nets.plan import Plan
 from residua.nets.zoo import NAMES, changes, note, title
 
@@ -182,3 +182,9 @@ def test_changes_are_named() -> None:
     assert changes(edited)["num_classes"] == 10
     assert title(residua.spec("resnet18", num_classes=10)) == "resnet18 num_classes=10"
     assert changes(Spec(stem_width=32))["stem_width"] == 32
+    assert changes(residua.spec("seresnet50", squeeze_excitation=None)) == {"squeeze_excitation": None}
+
+
+@pytest.mark.parametrize("network", [Spec(name="vgg16"), VggSpec(name="resnet50")])
+def test_a_name_of_the_other_family_is_ones_own(network: Spec | VggSpec) -> None:
+    assert title(network) == network.name

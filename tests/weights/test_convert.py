@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from torch import Tensor
 
 import residua
@@ -117,6 +118,7 @@ def fingerprint(place: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         lambda s: {"model_state_dict": s, "loss": 1.0},
         lambda s: {f"module.{k}": v for k, v in s.items()},
         lambda s: {"state_dict": {f"module._orig_mod.{k}": v for k, v in s.items()}},
+        lambda s: {"arch": "resnet18", "state_dict": s, "best_acc1": torch.tensor(76.1)},
         lambda s: {"model_ema": {f"module.{k}": v for k, v in s.items()} | {"n_averaged": torch.tensor(3)}},
     ],
 )
@@ -193,6 +195,47 @@ def test_a_long_list_is_cut(network: Any, tmp_path: Path) -> None:
     torch.save(state, tmp_path / "w.pth")
     with pytest.raises(UserError, match=r"missing layer4\.0\..* and \d+ more"):
         read(tmp_path / "w.pth", model="resnet18")
+
+
+def test_a_model_file_lacks_nothing(network: Any, tmp_path: Path) -> None:
+    file = residua.save(network, tmp_path / "m.safetensors")
+    with pytest.raises(UserError, match=r"missing layer1\.0\.conv1\.weight"):
+        read(file, ignore=["layer1.0.conv1.weight"])
+    assert read(file, ignore=["fc.*"], num_classes=4).state["fc.bias"].shape == (4,)
+
+
+def test_what_is_read_of_a_folder_is_not_written_over(network: Any, tmp_path: Path) -> None:
+    residua.save(network, tmp_path / "m.safetensors")
+    convert(str(tmp_path / "m.safetensors"), tmp_path / "hf", Asked(), to="huggingface")
+    before = (tmp_path / "hf" / "model.safetensors").read_bytes()
+    with pytest.raises(UserError, match="is read, so it cannot be written"):
+        convert(str(tmp_path / "hf"), tmp_path / "hf" / "model.safetensors", Asked())
+    assert (tmp_path / "hf" / "model.safetensors").read_bytes() == before
+
+
+def test_any_network_can_be_written_as_ours(tmp_path: Path) -> None:
+    network = residua.create("cifar_resnet14", shortcut="scaling")
+    residua.save(network, tmp_path / "m.safetensors")
+    convert(str(tmp_path / "m.safetensors"), tmp_path / "m.pth", Asked())
+    assert torch.load(tmp_path / "m.pth").keys() == network.state_dict().keys()
+
+
+@pytest.mark.parametrize("layout", ["akamaster", "torchvision"])
+def test_an_ending_in_capitals_is_the_same_ending(layout: str, tmp_path: Path) -> None:
+    name = "cifar_resnet8" if layout == "akamaster" else "resnet18"
+    fields = {"zero_channels": "around"} if layout == "akamaster" else {}
+    residua.save(residua.create(name, num_classes=2, **fields), tmp_path / "m.safetensors")
+    convert(str(tmp_path / "m.safetensors"), tmp_path / "W.SAFETENSORS", Asked(), to=layout)
+    with safe_open(tmp_path / "W.SAFETENSORS", "pt") as file:
+        assert "conv1.weight" in file.keys()  # noqa: SIM118 - it is no mapping
+    with pytest.raises(UserError, match="no file type of"):
+        convert(str(tmp_path / "m.safetensors"), tmp_path / "w.npz", Asked(), to=layout)
+
+
+def test_a_network_of_ones_own_name_takes_weights(network: Any, tmp_path: Path) -> None:
+    mine = network.spec.edit(name="mine")
+    found = residua.create(mine, weights=str(saved(network, tmp_path / "w.pth")))
+    assert torch.equal(found.fc.weight, network.fc.weight)
 
 
 def test_a_new_classifier_on_request(network: Any, tmp_path: Path) -> None:
@@ -355,7 +398,7 @@ def test_create_takes_a_model_file_only_for_what_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["integer key", "bytes key", "sparse", "meta", "complex", "quantized", "nested"]
+    "odd", ["integer key", "bytes key", "wrapped", "sparse", "meta", "complex", "quantized", "nested"]
 )
 @pytest.mark.filterwarnings("ignore:.*(nested tensors|quantize|Sparse).*")
 def test_odd_tensors_are_refused(odd: str, network: Any, tmp_path: Path) -> None:
@@ -370,7 +413,7 @@ def test_odd_tensors_are_refused(odd: str, network: Any, tmp_path: Path) -> None
         "nested": lambda: torch.nested.nested_tensor([bias, bias[:1]]),
     }
     state[key] = made[odd]() if odd in made else bias
-    torch.save(state, tmp_path / "odd.pth")
+    torch.save({"model": {"state_dict": {5: bias}}} if odd == "wrapped" else state, tmp_path / "odd.pth")
     with pytest.raises(UserError, match="is refused: ") as error:
         read(tmp_path / "odd.pth")
     assert "\n" not in str(error.value)

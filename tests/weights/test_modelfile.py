@@ -126,6 +126,22 @@ def rewritten(file: Path, edit: Any) -> Path:
     return out
 
 
+def test_what_nobody_could_load_is_not_written(file: Path) -> None:
+    before = file.read_bytes()
+    other, odd = (residua.create("tiny_resnet", num_classes=2) for _ in range(2))
+    other.fc = torch.nn.Linear(other.fc.in_features, 5)
+    odd.to(torch.float8_e4m3fn)
+    for network in (other, odd):
+        with pytest.raises(UserError, match="was not written, as the network is not its spec's: tensor"):
+            residua.save(network, file)
+    assert file.read_bytes() == before
+
+
+def test_who_wrote_it_is_said(tmp_path: Path) -> None:
+    path = residua.save(residua.create("tiny_resnet"), tmp_path / "a.safetensors")
+    assert inspect(path).provenance == Provenance(software=f"residua {residua.__version__}")
+
+
 def test_classes_survive_whose_names_are_no_text(tmp_path: Path) -> None:
     path = residua.save(residua.create("tiny_resnet", num_classes=2), tmp_path / "a", classes=["\udcff", "ü"])
     assert [each.name for each in residua.load(path).classes or ()] == ["\udcff", "ü"]
@@ -138,6 +154,7 @@ def test_classes_survive_whose_names_are_no_text(tmp_path: Path) -> None:
         (lambda d: d.pop("version"), "no version"),
         (lambda d: d.update(version="1"), "no version"),
         (lambda d: d.update(family="unet"), "family 'unet'"),
+        (lambda d: d.update(family=[]), r"family \[\]"),
         (lambda d: d.update(surprise=1), "unknown field 'surprise'"),
         (lambda d: d.pop("spec"), "no spec"),
         (lambda d: d["spec"].update(order="new"), "order='new' is not valid"),
@@ -154,6 +171,7 @@ def test_classes_survive_whose_names_are_no_text(tmp_path: Path) -> None:
         (lambda d: d["preprocessing"].update(std=[0, 1, 1]), "above 0"),
         (lambda d: d["preprocessing"].update(mean=[0.0]), "3 numbers"),
         (lambda d: d["preprocessing"].update(size=-3), "size=-3"),
+        (lambda d: d["preprocessing"].update(size=2**30, resize=2**30), "size=1073741824"),
         (lambda d: d["accuracy"].update(top1=120), "top1"),
         (lambda d: d.update(temperature=0), "temperature"),
     ],

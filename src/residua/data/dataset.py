@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from residua.errors import unknown
+
 if TYPE_CHECKING:
     from residua.data.facts import Facts
 
@@ -68,6 +70,8 @@ class Data:
 
     def places(self, part: str) -> Places:
         """Return the pictures of "train", "val" or "test"."""
+        if part not in PARTS:
+            raise unknown("part", part, PARTS)
         return np.flatnonzero(self.parts == PARTS.index(part))
 
     def at(self, place: int) -> int:

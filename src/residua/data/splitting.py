@@ -42,7 +42,7 @@ def split(
 
 
 def write_split(path: Path, data: Data) -> None:
-    """Write which part each picture belongs to, as a table that `apply_split` reads."""
+    """Write which part each picture of parted data belongs to, as a table that `apply_split` reads."""
     columns: dict[str, Iterable[str]] = {
         "path": data.names,
         "label": (data.classes[label] for label in data.labels),

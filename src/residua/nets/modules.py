@@ -126,13 +126,13 @@ class AveragePool(nn.AdaptiveAvgPool2d):
 
 def averaged(x: Tensor, side: int) -> Tensor:
     """Return what an adaptive average does, by matrices: down, then across."""
-    down, across = (_shares(length, side).to(x) for length in x.shape[2:])
+    down, across = (_shares(length, side, x.device).to(x) for length in x.shape[2:])
     return down @ x @ across.T
 
 
-def _shares(length: int, parts: int) -> Tensor:
+def _shares(length: int, parts: int, device: torch.device) -> Tensor:
     """Return how much each of so many pixels in a row counts in each part of it."""
-    part, pixel = torch.arange(parts)[:, None], torch.arange(length)
+    part, pixel = torch.arange(parts, device=device)[:, None], torch.arange(length, device=device)
     inside = (pixel >= part * length // parts) & (pixel < -(-(part + 1) * length // parts))
     return inside / inside.sum(1, keepdim=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 import os
 import types
 from collections.abc import Mapping
@@ -72,7 +73,10 @@ def _fitted(value: Any, hint: Any) -> Any:
 
 def _is_int(value: Any) -> bool:
     """Whether it is a whole number of a size that a network can have; numpy's count too."""
-    return not isinstance(value, bool) and hasattr(value, "__index__") and abs(int(value)) < LARGEST
+    try:
+        return not isinstance(value, bool) and abs(operator.index(value)) < LARGEST
+    except TypeError:
+        return False
 
 
 def _described(choices: tuple[Any, ...]) -> str:

@@ -146,7 +146,7 @@ def changes(network: AnySpec) -> dict[str, Any]:
     edits = {
         field: value
         for field, value in network.to_dict().items()
-        if field != "name" and value is not None and value != getattr(base, field)
+        if field != "name" and value != getattr(base, field)
     }
     for field in list(edits):  # what follows from another edit needs no saying
         fewer = {name: value for name, value in edits.items() if name != field}
@@ -158,19 +158,25 @@ def changes(network: AnySpec) -> dict[str, Any]:
     return edits
 
 
+def has_own_name(network: AnySpec) -> bool:
+    """Whether a network's name is its maker's, and none of the zoo's."""
+    return bool(network.name) and not _namesake(network).name
+
+
 def _namesake(network: AnySpec) -> AnySpec:
     try:
         if network.name.startswith("cifar_") and isinstance(network, Spec):
             return spec(network.name, unit=network.unit)
-        return spec(network.name)
+        found = spec(network.name)
     except UserError:
         return type(network)()
+    return found if type(found) is type(network) else type(network)()
 
 
 def title(network: AnySpec) -> str:
     """The network's name with what was changed: "resnet50 num_classes=10"."""
-    if network.name and not _namesake(network).name:
-        return network.name  # the user's own
+    if has_own_name(network):
+        return network.name
     return " ".join([network.name or "network", *(f"{k}={_text(v)}" for k, v in changes(network).items())])
 
 
@@ -216,7 +222,7 @@ def _wide_row(name: str, depth: int, width: int) -> Row:
     """Wide ResNets: n basic pre-activation units a stage, named by 6n+4."""
     count, rest = divmod(depth - 4, 6)
     if rest or count < 1:
-        lower = max(10, min(6 * count + 4, DEEPEST - 9))
+        lower = max(10, min(6 * count + 4, DEEPEST - 11))
         raise UserError(
             f"{name} does not exist: the depth must be 6n+4; "
             f"the nearest are cifar_wrn{lower}_{width} and cifar_wrn{lower + 6}_{width}."

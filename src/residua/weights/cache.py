@@ -43,6 +43,6 @@ def has_sha256(path: Path, sha256: str | None) -> bool:
 
 
 def safe_name(name: str) -> str:
-    """Make a file name that is one on every system and cannot leave its folder."""
+    """Make a file name of plain signs that cannot leave its folder."""
     last = PurePosixPath(unquote(name).replace("\\", "/")).name
     return re.sub(r"[^\w.+-]", "_", last, flags=re.ASCII).lstrip(".")[-150:] or "file"

@@ -20,7 +20,7 @@ from residua.weights.metadata import Accuracy, ClassEntry, Metadata, Preprocessi
 from residua.weights.modelfile import write_model
 from residua.weights.presets import preset
 from residua.weights.published import by_digest
-from residua.weights.sources import READERS
+from residua.weights.sources import READERS, WEIGHTS
 
 Progress = Callable[[int, int | None], None]
 
@@ -47,7 +47,7 @@ def convert(
     if to not in LAYOUTS:
         raise unknown("layout", to, LAYOUTS)
     path = located(source, progress)
-    check_new(out, path, asked.classes, asked.preprocess)
+    check_new(out, path, path / WEIGHTS, asked.classes, asked.preprocess)
     converted = read(
         path,
         model=asked.model,
@@ -87,7 +87,7 @@ def described(source: str, converted: Converted, asked: Asked) -> Metadata:
     classes, preprocessing, accuracy = _known(converted)
     if asked.drop_background and classes:
         classes = classes[1:]
-    if any(step.startswith("replaced the classifier") for step in converted.steps):
+    if converted.new_classifier:
         classes = None
     if converted.steps or asked.preprocess or asked.model:
         accuracy = None  # it was measured on something else

@@ -35,6 +35,7 @@ class Converted:
     steps: tuple[str, ...]
     source: Source
     stated: Metadata | None = None  # what a model file of ours says
+    new_classifier: bool = False  # which knows nothing yet
 
 
 def read(
@@ -59,14 +60,16 @@ def read(
     found = replace(found, tensors={k: v for k, v in found.tensors.items() if k not in ignored})
     _refuse_broken_numbers(found)
     if stated and model is None and layout == "auto":
-        match = Match(LAYOUTS["residua"], stated.spec)
+        match = LAYOUTS["residua"].compare(stated.spec, found.tensors)
+        if not _fits(match, num_classes is not None):
+            raise UserError(_nothing_fits(found, [match], title(stated.spec)))
     else:
         match = _recognised(found, model, layout, num_classes is not None)
     state = match.layout.read(match.spec, found.tensors)
     steps = [*found.notes, *(f"ignored {key}" for key in ignored)]
     whose = stated.provenance.layout if stated else match.layout.name
-    spec, state = _adapted(match.spec, state, steps, num_classes, in_channels, drop_background, whose)
-    return Converted(spec, _whole(spec, state), match.layout.name, tuple(steps), found, stated)
+    spec, state, new = _adapted(match.spec, state, steps, num_classes, in_channels, drop_background, whose)
+    return Converted(spec, _whole(spec, state), match.layout.name, tuple(steps), found, stated, new)
 
 
 def _refuse_broken_numbers(source: Source) -> None:
@@ -158,8 +161,8 @@ def _adapted(
     in_channels: int | None,
     drop_background: bool,
     layout: str,
-) -> tuple[AnySpec, dict[str, Tensor]]:
-    """Do what was asked for by name, and write it down."""
+) -> tuple[AnySpec, dict[str, Tensor], bool]:
+    """Do what was asked for by name, and write it down; whether the classifier is a new one."""
     first, last = _ends(spec)
     if drop_background and layout != "slim":
         raise UserError("--drop-background is for TF-Slim's networks: no other's class 0 is the background.")
@@ -167,7 +170,8 @@ def _adapted(
         spec, state = _without_background(spec, state, last)
         steps.append("dropped the background class")
     whole = {f"{last}.weight", f"{last}.bias"} <= state.keys()
-    if num_classes is not None and (num_classes != spec.num_classes or not whole):
+    new = num_classes is not None and (num_classes != spec.num_classes or not whole)
+    if new:
         spec = spec.edit(num_classes=num_classes)
         state |= {
             k: v for k, v in build_network(plan(spec)).state_dict().items() if k.rpartition(".")[0] == last
@@ -180,7 +184,7 @@ def _adapted(
                 f"in_channels={in_channels} is not valid: at most {MOST_CHANNELS} are adapted to."
             )
         state[f"{first}.weight"] = _stem_for(state[f"{first}.weight"], in_channels, steps)
-    return spec, state
+    return spec, state, new
 
 
 def _without_background(

@@ -9,7 +9,7 @@ from residua.errors import UserError
 from residua.nets.network import Network, Vgg, build_network
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec, Spec, VggSpec
-from residua.nets.zoo import VggName, spec, title
+from residua.nets.zoo import VggName, has_own_name, spec, title
 
 
 @overload
@@ -45,7 +45,7 @@ def _load(built: Network | Vgg, wanted: AnySpec, weights: str) -> None:
     says_itself = path.is_dir() or is_model_file(path)
     found = read(
         path,
-        model=None if says_itself else wanted.name or None,
+        model=None if says_itself or has_own_name(wanted) else wanted.name or None,
         num_classes=wanted.num_classes,
         in_channels=wanted.in_channels,
     )

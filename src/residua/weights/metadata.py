@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, TypeVar
 
 from residua.errors import UserError
 from residua.nets.spec import FAMILIES, AnySpec
-from residua.nets.values import at_least, check_fields, checked, within
+from residua.nets.values import check_fields, checked, within
 
 VERSION = 1
+LARGEST_SIDE = 10_000  # pixels that a network sees; what a file says decides on memory
 Pair = tuple[float, ...]
 
 
@@ -67,8 +69,8 @@ class Preprocessing(_Record):
     def __post_init__(self) -> None:
         """Check sizes and that there is one mean and deviation for each channel."""
         super().__post_init__()
-        at_least("size", self.size, 1)
-        at_least("resize", self.resize, self.size if self.rule == "crop" else 1)
+        within("size", self.size, 1, LARGEST_SIDE, closed=True)
+        within("resize", self.resize, self.size if self.rule == "crop" else 1, LARGEST_SIDE, closed=True)
         count = {"rgb": 3, "bgr": 3, "gray": 1, "rgba": 4}[self.channels]
         for name in ("mean", "std"):
             if len(getattr(self, name)) != count:
@@ -133,7 +135,7 @@ class Metadata:
             )
         ids = [entry.id for entry in self.classes or ()]
         if len(set(ids)) < len(ids):
-            raise UserError(f"two classes have the id {next(i for i in ids if ids.count(i) > 1)!r}.")
+            raise UserError(f"two classes have the id {Counter(ids).most_common(1)[0][0]!r}.")
         if self.preprocessing and len(self.preprocessing.mean) != self.spec.in_channels:
             raise UserError(
                 f"preprocessing makes {len(self.preprocessing.mean)} channels, "
@@ -160,7 +162,7 @@ class Metadata:
         if version > VERSION:
             raise UserError(f"it has version {version}, this Residua reads up to {VERSION}: upgrade Residua.")
         family = data.pop("family", None)
-        if family not in FAMILIES:
+        if not isinstance(family, str) or family not in FAMILIES:
             raise UserError(f"the network family {family!r} is unknown.")
         spec, classes = data.pop("spec", None), data.pop("classes", None)
         if classes is not None and not isinstance(classes, list):

@@ -27,9 +27,12 @@ from residua.weights.tensorfile import (
     read_into,
     read_tensors,
     stated_digest,
+    stated_of,
     stated_tensors,
     write,
 )
+
+SOFTWARE = f"residua {__version__}"
 
 
 def save(
@@ -43,14 +46,14 @@ def save(
 ) -> Path:
     """Write a model file: the whole of it or nothing; an old file stays until the new one is whole."""
     if isinstance(model, nn.Module):
-        model = Stored(model, Metadata(spec=model.spec))
+        model = Stored(model, Metadata(spec=model.spec, provenance=Provenance(software=SOFTWARE)))
     entries = tuple(ClassEntry(id=c, name=c) if isinstance(c, str) else c for c in classes or ())
     old = model.metadata
     metadata = Metadata(
         spec=old.spec,
         classes=entries or old.classes,
         preprocessing=preprocessing or old.preprocessing,
-        provenance=provenance or old.provenance or Provenance(software=f"residua {__version__}"),
+        provenance=provenance or old.provenance,
         accuracy=accuracy or old.accuracy,
         temperature=old.temperature,
     )
@@ -59,7 +62,11 @@ def save(
 
 
 def write_model(path: Path, state: dict[str, Tensor], metadata: Metadata) -> None:
-    """Write a state dict and its metadata as a model file."""
+    """Write a state dict and its metadata as a model file; nothing of what no reader would take."""
+    try:
+        _check_tensors(metadata.spec, stated_of(state))
+    except UserError as error:
+        raise UserError(f"{path} was not written, as the network is not its spec's: {error}") from None
     write(path, state, metadata.to_json())
 
 

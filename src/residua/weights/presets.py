@@ -30,4 +30,7 @@ def preset(name: str) -> Preprocessing:
         raise UserError(
             f"unknown preprocessing {name!r}: name one of {', '.join(PRESETS)}, or a JSON file of its fields."
         )
-    return Preprocessing.from_json(read_json(path))
+    try:
+        return Preprocessing.from_json(read_json(path))
+    except UserError as error:
+        raise UserError(f"{path} is no preprocessing: {error}") from None

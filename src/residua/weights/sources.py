@@ -13,10 +13,12 @@ from torch import Tensor
 
 from residua.errors import UserError
 from residua.files import regular
-from residua.weights import pickled
-from residua.weights.tensorflow import without_training
+from residua.weights import hdf5, pickled
+from residua.weights.tensorfile import read_tensors
+from residua.weights.tensorflow import read_checkpoint, read_npz, without_training
 
 LONGEST = 10_000_000  # bytes of a configuration
+WEIGHTS = "model.safetensors"  # in a Hugging Face folder
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def read_source(path: Path, ema: bool = False) -> Source:
     if reader is None:
         known = ", ".join(sorted(READERS))
         raise UserError(f"{path} is not a weights file that Residua knows by its ending: known are {known}.")
-    tensors, notes = unwrapped(_plain_names(reader(path), path), path, ema)
+    tensors, notes = unwrapped(reader(path), path, ema)
     return Source(path, _plain_tensors(tensors, path), notes=notes)
 
 
@@ -56,13 +58,13 @@ def _kind(path: Path) -> str:
 
 
 def _folder(path: Path) -> Source:
-    weights = path / "model.safetensors"
+    weights = path / WEIGHTS
     if not weights.is_file() or not (path / "config.json").is_file():
-        raise UserError(f"{path} is a folder without config.json and model.safetensors.")
+        raise UserError(f"{path} is a folder without config.json and {WEIGHTS}.")
     preprocessor = path / "preprocessor_config.json"
     return Source(
         path,
-        _plain_tensors(_safetensors(weights), path),
+        _plain_tensors(read_tensors(weights), path),
         config=read_json(path / "config.json"),
         preprocessor=read_json(preprocessor) if preprocessor.is_file() else {},
     )
@@ -86,41 +88,21 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _safetensors(path: Path) -> dict[str, Tensor]:
-    from residua.weights.tensorfile import read_tensors
-
-    return read_tensors(path)
-
-
-def _keras(path: Path) -> dict[str, Tensor]:
-    from residua.weights.hdf5 import read
-
-    return read(path)
-
-
-def _npz(path: Path) -> dict[str, Tensor]:
-    from residua.weights.tensorflow import read_npz
-
-    return read_npz(path)
-
-
 def _checkpoint(path: Path) -> dict[str, Any]:
-    from residua.weights.tensorflow import read_checkpoint
-
     return pickled.read(path) if pickled.is_one(path) else read_checkpoint(path)
 
 
 READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
-    ".safetensors": _safetensors,
+    ".safetensors": read_tensors,
     ".pth": pickled.read,
     ".pt": pickled.read,
     ".th": pickled.read,
     ".bin": pickled.read,
     ".tar": pickled.read,  # `checkpoint.pth.tar` is a habit, not an archive
-    ".h5": _keras,
-    ".hdf5": _keras,
-    ".keras": _keras,
-    ".npz": _npz,
+    ".h5": hdf5.read,
+    ".hdf5": hdf5.read,
+    ".keras": hdf5.read,
+    ".npz": read_npz,
     ".ckpt": _checkpoint,
     ".index": _checkpoint,
 }
@@ -153,16 +135,26 @@ def _state_dict(data: dict[str, Any], path: Path, ema: bool) -> tuple[dict[str, 
     """Descend to where the tensors are; say which entries were taken, and whether they are averages."""
     notes: list[str] = []
     is_average = False
-    while not _holds_tensors(data):
-        plain = [key for key in WRAPPERS if isinstance(data.get(key), dict)]
-        averaged = [key for key in EMA_WRAPPERS if isinstance(data.get(key), dict)]
-        key = next(iter((averaged + plain) if ema or not plain else plain), None)
-        if key is None:
-            raise UserError(f"{path} holds no weights: none of its entries is a tensor.")
+    while key := _wrapper(data, ema):
         notes.append(f"took {key!r} of the file's {', '.join(map(repr, data))}")
-        is_average = is_average or key in averaged
+        is_average = is_average or key in EMA_WRAPPERS
         data = data[key]
+    if odd := [key for key in data if not isinstance(key, str)]:
+        raise UserError(f"{path} is refused: it names an entry {odd[0]!r}, and names are text.")
+    if not _holds_tensors(data):
+        raise UserError(f"{path} holds no weights: none of its entries is a tensor.")
     return data, notes, is_average
+
+
+def _wrapper(data: dict[str, Any], ema: bool) -> str | None:
+    """Return the entry in which the weights are; beside a measured accuracy, say, which is a tensor too."""
+    here = _holds_tensors(data)
+    dicts = {
+        key for key, value in data.items() if isinstance(value, dict) and (_holds_tensors(value) or not here)
+    }
+    plain = [key for key in WRAPPERS if key in dicts]
+    averaged = [key for key in EMA_WRAPPERS if key in dicts and (ema or not here)]
+    return next(iter((averaged + plain) if ema or not plain else plain), None)
 
 
 def _unprefixed(tensors: dict[str, Tensor], notes: list[str]) -> dict[str, Tensor]:
@@ -173,14 +165,6 @@ def _unprefixed(tensors: dict[str, Tensor], notes: list[str]) -> dict[str, Tenso
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
         notes.append(f"took the prefix {prefix!r} off all names")
     return tensors
-
-
-def _plain_names(data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Refuse dictionaries whose names are no text, at the depth where weights are."""
-    levels = [data, *(value for value in data.values() if isinstance(value, dict))]
-    if odd := [key for level in levels for key in level if not isinstance(key, str)]:
-        raise UserError(f"{path} is refused: it names an entry {odd[0]!r}, and names are text.")
-    return data
 
 
 def _plain_tensors(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:

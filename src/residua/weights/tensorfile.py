@@ -50,6 +50,15 @@ class Stated(NamedTuple):
     kind: str
 
 
+def stated_of(tensors: Mapping[str, Tensor]) -> dict[str, Stated]:
+    """Return what a header would say of tensors."""
+    names = {kind: name for name, kind in KINDS.items()}
+    return {
+        name: Stated(tuple(tensor.shape), names.get(tensor.dtype, str(tensor.dtype)))
+        for name, tensor in tensors.items()
+    }
+
+
 def stated_tensors(file: Any) -> dict[str, Stated]:
     """Return the shapes and types of all tensors of what `open_safely` opened, without reading any."""
     slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict

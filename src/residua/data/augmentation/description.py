@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from residua.errors import UserError, unknown
 from residua.nets.conditions import Condition, Conditions, edited, settle
-from residua.nets.values import at_least, check_fields, within
+from residua.nets.values import check_fields, within
 
 Numbers = tuple[float, ...]
 
@@ -96,7 +96,6 @@ def _check_numbers(a: Augmentation) -> None:
     for name in ("brightness", "contrast", "saturation", "lighting", "erasing"):
         within(name, getattr(a, name), 0, 1, closed=True)
     within("hue", a.hue, 0, 0.5, closed=True)
-    at_least("randaugment", a.randaugment, 0)
     within("randaugment", a.randaugment, 0, 14, closed=True)
     within("magnitude", a.magnitude, 0, 10, closed=True)
     for name in ("mixup", "cutmix"):

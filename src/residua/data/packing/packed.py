@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 import zlib
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -20,6 +19,7 @@ from residua.data.dataset import PARTS, UNSPLIT, Data, Needed, Pixels
 from residua.data.decoding import as_array, digest, with_channels
 from residua.data.facts import BadImageError, Facts
 from residua.errors import UserError
+from residua.files import regular
 
 VERSION = 1
 HEADER = 4096  # bytes before the pixels: fixed, so that pixels are written before their sum is known
@@ -76,9 +76,7 @@ class Layout:
 def is_pack(path: Path) -> bool:
     """Whether this is a file that `pack` wrote, whole or damaged."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait
-            return False
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular) as file:
             return file.read(8 + len(START))[8:] == START
     except (OSError, ValueError):
         return False

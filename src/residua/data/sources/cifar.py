@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from residua.data.dataset import PARTS, Data
 from residua.data.pictures import Arrays
 from residua.errors import UserError
+from residua.files import regular
 from residua.weights.download import fetch
 from residua.weights.transfer import Progress
 
@@ -121,7 +122,7 @@ def _sizes(archive: Archive) -> dict[str, int]:
 
 def _read(path: Path, size: int) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular) as file:
             return file.read(size + 1)  # one more shows that it is too long
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be read: {error.strerror}.") from None

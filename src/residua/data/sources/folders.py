@@ -68,7 +68,10 @@ def _part_folders(root: Path, where: str) -> dict[str, str]:
     named = [name for name in subfolders(root) if part_named(name)]
     holding = [name for name in named if subfolders(root / name)]
     if len(holding) == 1 and len(subfolders(root)) > 1 and _has_pictures(root / holding[0]):
-        return {}  # a class that is called like a part, with folders of its own, beside other classes
+        raise UserError(
+            f"{where!r} has pictures and folders in {holding[0]!r}, which may be a part or a class: put its "
+            "pictures into folders of classes, or all of it into one folder of another name."
+        )
     parts: dict[str, str] = {}
     for name in holding:
         part = part_named(name) or ""

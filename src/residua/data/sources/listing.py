@@ -14,6 +14,7 @@ import numpy as np
 
 from residua.data.dataset import Skipped
 from residua.errors import UserError
+from residua.files import regular
 
 READ = "jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff ppm pgm pbm pnm"
 # Pictures that Residua does not read: listed, so that the check names each of them as bad.
@@ -178,7 +179,7 @@ class _Walk:
 
     def _is_new(self, found: os.stat_result) -> bool:
         identity = (found.st_dev, found.st_ino)
-        known = identity in self.seen
+        known = found.st_ino != 0 and identity in self.seen  # 0 where a file system has none
         self.seen.add(identity)
         return not known
 
@@ -196,16 +197,11 @@ def _identities(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
             found = path.stat()
         except OSError:
             continue
-        if found.st_ino:  # 0 where a file system has none
+        if found.st_ino:
             yield found.st_dev, found.st_ino
 
 
 def begins_as_picture(path: Path) -> bool:
     """Whether a file's first bytes are those of a picture."""
-    # A pipe that took the file's place meanwhile must not keep us waiting.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    try:
-        regular = stat.S_ISREG(os.fstat(handle).st_mode)
-        return regular and SIGNATURES.match(os.read(handle, 32)) is not None
-    finally:
-        os.close(handle)
+    with open(path, "rb", opener=regular) as file:
+        return SIGNATURES.match(file.read(32)) is not None

@@ -16,10 +16,9 @@ from typing import NamedTuple
 
 from residua.data.sources.listing import begins_as_picture, is_hidden, is_picture_name
 from residua.errors import UserError
+from residua.files import Name
 
 NAMES = 25_000  # of a folder, held at a time
-
-Name = str | os.PathLike[str]
 
 
 class Found(NamedTuple):
@@ -76,7 +75,7 @@ class _Walk:
         """Yield a folder's names, sorted, and whether each is a folder; one that was entered has none."""
         found = os.stat(folder)  # noqa: PTH116 - paths are plain text here
         identity = found.st_dev, found.st_ino
-        if identity in self.seen:
+        if found.st_ino and identity in self.seen:  # 0 where a file system has none
             return
         self.seen.add(identity)
         last = ""

@@ -194,12 +194,17 @@ class Layout(ABC):
     def store(self, path: Path, tensors: dict[str, Tensor], metadata: Metadata) -> None:
         """Write their tensors in a file type that the library reads."""
         del metadata
-        if path.suffix.lower() not in self.suffixes:
+        suffix = path.suffix.lower()
+        if suffix not in self.suffixes:
             raise UserError(f"{path} is no file type of {self.name}: valid are {', '.join(self.suffixes)}.")
-        if path.suffix == ".safetensors":
+        if suffix == ".safetensors":
             write_tensors(path, tensors)
         else:
-            save_torch(path, tensors)
+            save_torch(path, self.checkpoint(tensors))
+
+    def checkpoint(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+        """Return what a PyTorch file of the library holds."""
+        return tensors
 
     def metadata(self, source: Source) -> tuple[tuple[ClassEntry, ...] | None, Preprocessing | None]:
         """Return the classes and the preprocessing that a source states, where its library writes them."""

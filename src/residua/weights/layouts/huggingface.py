@@ -50,7 +50,6 @@ class HuggingFace(Layout):
 
     name = "huggingface"
     members: ClassVar[tuple[str, ...]] = ("resnet[0-9][0-9]", "resnet[0-9][0-9][0-9]", "resnet[0-9]*_v1")
-    suffixes = ("",)
 
     def layer_name(self, ours: str, plan: Plan) -> str:
         """Everything counts from 0."""

@@ -25,7 +25,6 @@ class Keras(Layout):
     name = "keras"
     members: ClassVar[tuple[str, ...]] = ("keras_resnet*",)
     separator = "/"
-    suffixes = (".weights.h5", ".h5")
     parts: ClassVar[Mapping[str, Mapping[str, Part]]] = {
         "convolution": {"weight": Part("kernel", HWIO), "bias": Part("bias")},
         "linear": {"weight": Part("kernel", TRANSPOSED), "bias": Part("bias")},

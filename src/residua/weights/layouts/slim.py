@@ -33,7 +33,6 @@ class Slim(Layout):
             "running_var": Part("moving_variance"),
         },
     }
-    suffixes = (".npz",)
 
     def layer_name(self, ours: str, plan: Plan) -> str:
         """Blocks and units count from 1, and a norm lies in the scope of the convolution before it."""

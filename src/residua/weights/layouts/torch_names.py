@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -12,15 +11,11 @@ from torch import Tensor
 from residua.nets.plan import Plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import spec
-from residua.weights.layouts.base import POINTWISE, TORCH_PARTS, Layout, Part, Tensors, save_torch
-from residua.weights.metadata import Metadata
+from residua.weights.layouts.base import POINTWISE, TORCH_PARTS, Layout, Part, Tensors
 
 
-class Own(Layout):
-    """A plain state dict of ours; which network it is, the file does not say."""
-
-    name = "residua"
-    members: ClassVar[tuple[str, ...]] = ("*",)
+class OurNames(Layout):
+    """What calls layers as we do."""
 
     def layer_name(self, ours: str, plan: Plan) -> str:
         """Ours are ours."""
@@ -28,14 +23,26 @@ class Own(Layout):
         return ours
 
 
-class Torchvision(Own):
+class Own(OurNames):
+    """A plain state dict of ours; which network it is, the file does not say."""
+
+    name = "residua"
+    members: ClassVar[tuple[str, ...]] = ("*",)
+
+    def expresses(self, network: AnySpec) -> bool:
+        """Whatever it is."""
+        del network
+        return True
+
+
+class Torchvision(OurNames):
     """torchvision's ResNet, ResNeXt, wide ResNet and VGG: our own names."""
 
     name = "torchvision"
     members = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext*", "wide_*", "vgg*")
 
 
-class Timm(Own):
+class Timm(OurNames):
     """timm's ResNets of v1: our own names too."""
 
     name = "timm"
@@ -91,9 +98,6 @@ class Akamaster(Layout):
         count = sum(getattr(network, "units", ()))
         return [f"cifar_resnet{2 * count + 2}"] if count and count % 3 == 0 else []
 
-    def store(self, path: Path, tensors: dict[str, Tensor], metadata: Metadata) -> None:
+    def checkpoint(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
         """As its training script saves them."""
-        if path.suffix == ".safetensors":
-            return super().store(path, tensors, metadata)
-        wrapped = {f"module.{name}": tensor for name, tensor in tensors.items()}
-        return save_torch(path, {"state_dict": wrapped})
+        return {"state_dict": {f"module.{name}": tensor for name, tensor in tensors.items()}}
