@@ -76,6 +76,14 @@ def test_out_holds_the_split_that_training_would_use(run: Command, tmp_path: Pat
     assert len(again.places("val")) == json.loads(done.stdout)["splits"]["val"] > 500
 
 
+def test_the_split_of_a_training_is_never_replaced(run: Command, tmp_path: Path) -> None:
+    for name in ("config.yaml", "split.csv"):
+        (tmp_path / name).write_text("a run's")
+    done = run("check", "digits", "--out", tmp_path)
+    assert done.code == 2 and "name another folder" in done.stderr
+    assert (tmp_path / "split.csv").read_text() == "a run's"
+
+
 def test_report_and_preview_are_written(run: Command, trouble: Path, tmp_path: Path) -> None:
     files = ("--report", "a.html", "--preview", "b.png", "--augment", "cifar", "--size", "24")
     done = run("check", trouble, "--max-bad", "0.5", *files)

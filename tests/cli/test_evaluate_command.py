@@ -145,10 +145,10 @@ def test_where_no_temperature_fits_none_is_stored_and_the_rest_is_said(run: Comm
     photos = mostly_right(tmp_path / "sorted", wrong=0)
     done = run("model.safetensors", photos, "--store-temperature", "--json")
     assert (done.code, json.loads(done.stdout)["best_temperature"]) == (2, None)
-    assert "none fits best, as every guess is right" in done.stderr
+    assert "none fits best, as no wrong class is held likelier than the true one" in done.stderr
     table = " ".join(run("model.safetensors", photos).stdout.split())
     assert "At temperature 1, which is the model's, the calibration error is" in table
-    assert "No temperature fits best, as every guess is right" in table
+    assert "No temperature fits best, as no wrong class is held likelier than the true one" in table
     assert inspect("model.safetensors").temperature is None
 
 

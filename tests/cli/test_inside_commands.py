@@ -88,6 +88,7 @@ def test_numbers_that_json_does_not_have_are_null(tmp_path: Path) -> None:
     ],
 )
 def test_an_untrained_network_by_name(command: str, words: str) -> None:
+    Path("tiny_resnet").mkdir()  # a folder of the same name hides no network
     done = run(command, "tiny_resnet", "digits", "--out", "figure.png")
     assert done.exit_code == 0 and "tiny_resnet is untrained" in done.stderr
     assert words in done.stdout

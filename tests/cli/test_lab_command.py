@@ -170,6 +170,8 @@ def test_ctrl_c_leaves_a_valid_part(jobs: str) -> None:
     assert "residua: stopped and saved: the same command goes on." in said
     told = json.loads(run("show", "mine.yaml", "--json").stdout)
     assert [row["state"] for row in told["trials"]] == ["missing", "missing"]
+    elsewhere = run("show", "mine", "--scale", "small")
+    assert "mine has not been run at scale small" in str(elsewhere.exception)
 
 
 def test_the_time_left_follows_from_what_was_finished(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,7 @@ def test_a_dry_run_as_json_has_all_that_was_measured(run: Command) -> None:
         (("digits", "-c", "absent.yaml"), "absent.yaml cannot be read"),
         (("--resume",), "has no run to resume"),
         (("nowhere", "--resume"), "nowhere is no run"),
+        (("nowhere", "--resume", "--device", "cpu"), "nowhere is no run"),
         (("nowhere", "--resume", "--epochs", "3"), "a run goes on as it began"),
     ],
 )

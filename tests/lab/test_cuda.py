@@ -40,7 +40,11 @@ def test_trials_run_on_a_gpu_and_are_not_those_of_a_processor(tmp_path: Path) ->
         run_experiment(made, data=data, out=tmp_path / "lab", seeds=1, device=device, report=False)
         for device in ("cuda", "cpu")
     )
+    again = run_experiment(
+        made, data=data, out=tmp_path / "again", seeds=1, jobs=1, device="cuda", report=False
+    )
     assert there.complete and here.complete
+    assert [row.values for row in again.rows] == [row.values for row in there.rows]
     assert not {row.trial for row in there.rows} & {row.trial for row in here.rows}
     run = tmp_path / "lab" / "trials" / there.rows[0].trial
     assert json.loads((run / "made.json").read_text())["device"] == "cuda"

@@ -181,6 +181,13 @@ def test_augmentation_is_part_of_a_recipe() -> None:
     assert made.scale("quick").changes["augmentation.flip"] == "none"
 
 
+@pytest.mark.parametrize("label", ["a {depth:30000000000}", "a {depth!r:>9}"])
+def test_a_label_says_nothing_of_its_width(label: str) -> None:
+    """It would be as wide as it says: more than any memory holds."""
+    with pytest.raises(UserError, match="cannot be filled in"):
+        experiment(networks={label: "cifar_resnet{depth}"}, scales={"quick": {"depths": [8]}}, claims=[])
+
+
 def test_an_unknown_name_fails_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown experiment 'lesion': did you mean lesions"):
         named("lesion")

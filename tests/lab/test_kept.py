@@ -31,7 +31,7 @@ from residua.lab.results import Results
 from residua.lab.running import run_experiment
 from residua.lab.sweep import Onlooker
 from residua.lab.trials import Trial, trials
-from residua.training.loop import StoppedError
+from residua.training.telling.stopping import StoppedError
 
 LAST, SUMMARY = "last.safetensors", "summary.json"
 
@@ -208,6 +208,10 @@ def test_a_trial_killed_before_it_said_what_it_is_says_so_later(tmp_path: Path, 
         {"summary.json": 5},
         {"summary.json": "[]"},
         {"metrics.jsonl": "1\n"},
+        {"metrics.jsonl": "{}\n"},
+        {"metrics.jsonl": '{"epoch": 1, "val_top1": [50]}\n'},
+        {"measured/through_training.jsonl": '\n{"epoch": 1}'},
+        {"measured/through_training.jsonl": '\n{"epoch": 1, "norms": []}'},
         {"measured/error.json": None},
         {"made.json": "\ud800"},
         {"made.json": "[" * 100_000},

@@ -308,8 +308,8 @@ def test_a_training_without_numbers_is_drawn(tmp_path: Path) -> None:
     found = write_lab(tmp_path, experiment())
     for row in found.rows:
         (tmp_path / "trials" / row.trial / "metrics.jsonl").write_text(
-            '{"epoch": 1, "val_top1": 0.0, "train_loss": null, "val_loss": null}\n'
-            '{"epoch": 2, "val_top1": null}\n'
+            '{"epoch": 1, "step": 1, "val_top1": 0.0, "train_loss": null, "val_loss": null}\n'
+            '{"epoch": 2, "step": 2, "val_top1": null}\n'
         )
     drawing = curves.curves(record(tmp_path, "mine"))
     assert drawing and drawing.rows[0] == ("a", 0, 1, 100.0, None, None)

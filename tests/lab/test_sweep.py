@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 from typer.testing import CliRunner
@@ -36,9 +37,11 @@ from residua.lab.results import RESULTS, TABLE, Results, Row, read_results
 from residua.lab.running import run_experiment, run_experiments
 from residua.lab.sweep import Onlooker
 from residua.lab.trials import Trial, trials
-from residua.lab.workers import Task, Workers
+from residua.lab.workers import Task, Word, Workers
 from residua.nets import devices
-from residua.training.loop import StoppedError
+from residua.training.keeping.checkpoint import newest
+from residua.training.keeping.folder import STATE
+from residua.training.telling.stopping import StoppedError
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def test_a_sweep_that_was_stopped_goes_on_to_the_same_bytes(tmp_path: Path, digi
 
 
 def test_what_is_missing_of_a_killed_sweep_is_run(tmp_path: Path, digits: str, whole: Path) -> None:
-    """SIGKILL at three moments; the last training goes on within a pass."""
+    """SIGKILL within the first training, and within the second."""
     script = (
         "import sys; sys.path.insert(0, 'tests'); from lab.sweeping import experiment\n"
         "from residua.lab.running import run_experiment\n"
@@ -114,7 +117,11 @@ def test_what_is_missing_of_a_killed_sweep_is_run(tmp_path: Path, digits: str, w
 
 
 def begun(lab: Path) -> int:
-    return len(list(lab.glob("trials/*/metrics.jsonl")))
+    return len(metrics(lab))
+
+
+def metrics(lab: Path) -> list[Path]:
+    return list(lab.glob("trials/*/metrics.jsonl"))
 
 
 def until(condition: Any, process: subprocess.Popen[bytes]) -> None:
@@ -150,7 +157,9 @@ def test_bf16_is_another_trial_and_is_trained_only_where_it_is_fast(
 def test_a_gpu_gets_as_many_trainings_as_fit(
     name: str, free: int, jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "free_memory", lambda _: free << 30)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: ((free - 3) << 30, 100 << 30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 5 << 30)  # of which 3 are kept for later
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 2 << 30)
     monkeypatch.setattr(running, "processors", lambda: 16)
     made = experiment(networks={"a": TINY, "b": name})
     planned = [(made, trials(made, "paper", "data", photos=False))]
@@ -180,16 +189,24 @@ def test_a_worker_that_is_killed_is_a_failure_with_its_reason(tmp_path: Path, di
     assert run(tmp_path, digits).complete
 
 
-def test_a_worker_that_ended_while_it_had_nothing_to_do_is_given_nothing(tmp_path: Path) -> None:
-    task = Task(trials(experiment(), "quick", "gone")[0][1], tmp_path / "run", "nowhere", (), "cpu")
+def test_a_worker_that_ended_or_failed_is_given_nothing(tmp_path: Path, digits: str) -> None:
+    """Whatever made a GPU fail may stay with the process."""
+    first, *_, last = planned(digits)
+    gone = Task(first, tmp_path / "gone", "nowhere", (), "cpu")
     with Workers(1) as workers:
-        workers.give(task)
-        assert workers.hear().kind == "failed"
-        (first,) = workers._idle
-        first._process.kill()
-        first._process.wait()
-        workers.give(task)
-        assert workers.hear().kind == "failed" and len(workers._all) == 1
+        workers.give(gone)
+        assert next(filter(is_end, iter(workers.hear, None))).kind == "failed" and not workers._all
+        workers.give(Task(first, first.folder(tmp_path), digits, (), "cpu"))
+        assert next(filter(is_end, iter(workers.hear, None))).kind == "well"
+        (idle,) = workers._idle
+        idle._process.kill()
+        idle._process.wait()
+        workers.give(Task(last, last.folder(tmp_path), digits, (), "cpu"))
+        assert next(filter(is_end, iter(workers.hear, None))).kind == "well" and len(workers._all) == 1
+
+
+def is_end(word: Word) -> bool:
+    return word.kind != "moved"
 
 
 def test_a_worker_to_which_nobody_listens_goes_on_until_it_is_asked_to_stop(
@@ -206,7 +223,8 @@ def test_a_worker_to_which_nobody_listens_goes_on_until_it_is_asked_to_stop(
 
 
 def test_a_worker_saves_and_ends_when_nobody_listens(tmp_path: Path, digits: str) -> None:
-    made = experiment(scales={"quick": {"epochs": 500, "changes": {"batch": 32}}})
+    """Both are within their first pass, of 800 updates, so that nothing but this saves them."""
+    made = experiment(scales={"quick": {"epochs": 5, "changes": {"batch": 2}}})
     script = (
         "from residua.lab.experiment import Experiment\nfrom residua.lab.running import run_experiment\n"
         f"made = Experiment(name='mine', title='Mine', networks={dict(made.networks)!r}, "
@@ -214,7 +232,7 @@ def test_a_worker_saves_and_ends_when_nobody_listens(tmp_path: Path, digits: str
         f"run_experiment(made, data={digits!r}, out={str(tmp_path)!r}, seeds=1, jobs=2, report=False)"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    until(lambda: begun(tmp_path) == 2, process)
+    until(lambda: sum(path.stat().st_size > 0 for path in metrics(tmp_path)) == 2, process)
     holders = [int(lock.read_text()) for lock in (tmp_path / "trials").glob(".*.lock")]
     assert len(holders) == 2
     process.kill()
@@ -223,9 +241,8 @@ def test_a_worker_saves_and_ends_when_nobody_listens(tmp_path: Path, digits: str
     while any(alive(holder) for holder in holders):
         assert time.monotonic() < end, "a worker outlives its sweep"
         time.sleep(0.05)
-    logs = [log.read_text() for log in tmp_path.glob("trials/*/log.txt")]
-    assert len(logs) == 2
-    assert not list(tmp_path.glob("trials/*/summary.json"))
+    saved = [newest(state) for state in tmp_path.glob(f"trials/*/{STATE}")]
+    assert len(saved) == 2 and all(found and 0 < found.step < 800 for found in saved)
 
 
 def alive(process: int) -> bool:
@@ -278,21 +295,22 @@ def test_a_damaged_measurement_is_taken_again(tmp_path: Path, digits: str, whole
 
 
 class Stopping(Heard):
-    """Ends a sweep within a training."""
+    """Ends a sweep within a training, as Ctrl-C does."""
 
     def moved(self, course: Course) -> None:
         if course.share > 0:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_training_goes_on_with_pictures_that_were_moved(tmp_path: Path, digits: str, whole: Path) -> None:
     lab, there = tmp_path / "lab", tmp_path / "there.safetensors"
     shutil.copy(digits, there)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(StoppedError):
         run(lab, str(there), onlooker=Stopping())
-    assert begun(lab) == 1
+    (log,) = lab.glob("trials/*/log.txt")
     there.unlink()
     run(lab, digits, device="cpu")
+    assert re.search(r"going on from step [1-9]", log.read_text())
     assert written(lab) == written(whole)
 
 

@@ -257,6 +257,12 @@ def test_seeds_learn_from_the_same_pictures() -> None:
     assert places[0] == places[1] and len(places[0]) == 100
 
 
+def test_updates_counted_by_an_experiment_stand_for_the_passes_of_its_scale() -> None:
+    made = experiment(recipe={"steps": 5})
+    settings = [wanted("digits", trial.asked()) for _, trial in trials(made, "quick", "data", 1)]
+    assert [each.changes["steps"] for each in settings] == [5, 5]
+
+
 def test_seeds_come_one_after_the_other() -> None:
     found = trials(experiment(), "quick", "data", 3)
     assert [(member.label, trial.seed) for member, trial in found] == [

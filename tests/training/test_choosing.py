@@ -64,6 +64,14 @@ def test_photos() -> None:
     assert (smaller.size, smaller.resize) == (96, 109)
 
 
+@pytest.mark.parametrize(("side", "name"), [(64, "cifar_resnet20"), (80, "cifar_resnet20"), (81, "resnet18")])
+def test_what_is_seen_small_is_small(side: int, name: str) -> None:
+    """Pictures of 65 to 80 pixels are brought to 64."""
+    pictures = replace(PHOTOS, side=side)
+    settings = settled(pictures)
+    assert settings.spec.name == name and (settings.preprocessing.size <= 64) == pictures.small
+
+
 def test_few_pictures_get_small_batches_and_many_passes() -> None:
     settings = settled(limit=100)
     assert settings.recipe.batch == 8 and settings.epoch_steps == 12

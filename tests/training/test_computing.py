@@ -19,4 +19,5 @@ def test_a_gpu_tries_its_algorithms_unless_the_bits_are_to_be_the_same(
     before = torch.backends.cudnn.benchmark
     with _computing(replace(settings(), device=device, deterministic=deterministic)):
         assert torch.backends.cudnn.benchmark == tried
-    assert torch.backends.cudnn.benchmark == before
+        assert torch.are_deterministic_algorithms_enabled() == deterministic
+    assert torch.backends.cudnn.benchmark == before and not torch.are_deterministic_algorithms_enabled()

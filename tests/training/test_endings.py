@@ -18,9 +18,10 @@ from residua.errors import UserError
 from residua.judging.evaluated import Evaluation
 from residua.judging.runfiles import BEST, EVALUATION, METRICS
 from residua.training.keeping.run import Run
-from residua.training.loop import StoppedError, Training
+from residua.training.loop import Training
 from residua.training.running import Finished, train
 from residua.training.telling.endings import PREDICTIONS, finish, show
+from residua.training.telling.stopping import StoppedError
 from residua.training.telling.watching import Watch
 from residua.weights.modelfile import load, save
 from training.tiny import digits, settings, training

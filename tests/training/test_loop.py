@@ -24,8 +24,9 @@ from residua.nets.network import Network, Vgg
 from residua.training import loop
 from residua.training.keeping.checkpoint import newest
 from residua.training.keeping.run import Run
-from residua.training.loop import StoppedError, Training
+from residua.training.loop import Training
 from residua.training.settings import Settings
+from residua.training.telling.stopping import StoppedError
 from residua.training.telling.watching import Several, Watch, in_words
 from residua.weights.modelfile import inspect
 from residua.weights.tensorfile import read_tensors

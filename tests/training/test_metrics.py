@@ -11,7 +11,9 @@ from residua.errors import UserError
 from residua.judging.runfiles import read_metrics
 from residua.training.keeping.metrics import append_metrics, cut_metrics
 
-LINES = [{"step": step, "loss": 1 / 3 * step, "note": "ü\n"} for step in range(4)]
+PASS = {"epoch": 1, "val_top1": None}
+LINES = [{"step": step, "loss": 1 / 3 * step, "note": "ü\n", **PASS} for step in range(4)]
+AGAIN = {"step": 4, **PASS}
 
 
 def written(folder: Path) -> list[int]:
@@ -47,8 +49,8 @@ def test_a_resumed_run_doubles_no_line(folder: Path, torn: int, checkpoint: int)
     assert read_metrics(folder) == LINES[:whole]
     assert cut_metrics(folder, lengths[checkpoint]) == (checkpoint < whole)
     assert read_metrics(folder) == LINES[: min(whole, checkpoint + 1)]
-    append_metrics(folder, {"again": True})
-    assert read_metrics(folder) == [*LINES[: min(whole, checkpoint + 1)], {"again": True}]
+    append_metrics(folder, AGAIN)
+    assert read_metrics(folder) == [*LINES[: min(whole, checkpoint + 1)], AGAIN]
 
 
 def test_a_last_line_of_zeros_is_torn_too(tmp_path: Path) -> None:
@@ -58,11 +60,12 @@ def test_a_last_line_of_zeros_is_torn_too(tmp_path: Path) -> None:
     assert read_metrics(tmp_path) == LINES
 
 
-def test_a_line_that_was_changed_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", [b'"step": 1', b'{"stop": 1'])
+def test_a_line_that_was_changed_is_named(changed: bytes, tmp_path: Path) -> None:
     written(tmp_path)
     path = tmp_path / "metrics.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'{"step": 1', b'"step": 1'))
-    with pytest.raises(UserError, match=r"line 2 of .*metrics\.jsonl is not a JSON object"):
+    path.write_bytes(path.read_bytes().replace(b'{"step": 1', changed))
+    with pytest.raises(UserError, match=r"line 2 of .*metrics\.jsonl holds no metrics"):
         read_metrics(tmp_path)
 
 

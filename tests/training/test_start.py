@@ -127,6 +127,8 @@ def test_card_and_report_say_what_it_is_worth(done: tuple[Finished, Notes]) -> N
     assert "tiny_resnet" in card and f"{finished.best:.2f} %" in card and "\n9. 9\n" in card
     assert "tiny_resnet" in page and f"{finished.best:.1f}%" in page and "What is missing" not in page
     assert page.count("<polyline") == 6 and "http:" not in page
+    assert "\n256 pictures of digits; `split.csv` names those that they were drawn from" in card
+    assert "<dt>pictures to learn from</dt><dd>256</dd>" in page
 
 
 def test_the_best_model_is_judged_picture_by_picture(done: tuple[Finished, Notes]) -> None:
@@ -437,8 +439,11 @@ def test_a_run_whose_settings_were_edited_is_no_longer_that_run(tmp_path: Path) 
         with pytest.raises(UserError, match=rf"{name} was changed: put it back"):
             resume("run")
         path.write_bytes(before)
-    config.write_text(own.replace("threads: 1", "threads: 2").replace("log_steps: 100", "log_steps: 1"))
-    resume("run", watch=heard)
+    edited = own.replace("threads: 1", "threads: 2").replace("log_steps: 100", "log_steps: 1")
+    config.write_text(edited.replace("device: cpu", "device: cuda:9"))  # as of another machine's
+    with pytest.raises(UserError, match="is not here"):
+        resume("run")
+    resume("run", device="cpu", watch=heard)
     assert any("may not be the same to the bit, for threads was 1 and is 2" in said for said in heard.said)
 
 

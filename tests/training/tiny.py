@@ -19,11 +19,12 @@ from residua.nets.zoo import spec
 from residua.training.keeping import checkpoint
 from residua.training.keeping.interruption import Interruption
 from residua.training.keeping.run import Run
-from residua.training.loop import StoppedError, Training
+from residua.training.loop import Training
 from residua.training.pictures.loaders import Loaders
 from residua.training.recipes import Recipe
 from residua.training.settings import Settings
 from residua.training.start import _network, prepared
+from residua.training.telling.stopping import StoppedError
 from residua.training.telling.watching import Watch
 from residua.training.updating.state import State
 from residua.weights.metadata import Preprocessing

@@ -13,7 +13,7 @@ from residua.cli.options import DATA, Json, MaxBad, Root
 from residua.data.checking import MAX_BAD
 from residua.errors import UserError
 from residua.files import check_files, check_suffix
-from residua.judging.runfiles import BAD, SPLIT
+from residua.judging.runfiles import BAD, CONFIG, SPLIT
 
 if TYPE_CHECKING:
     from residua.data.augmentation import Augmentation
@@ -86,6 +86,8 @@ def _check_options(
         raise UserError(f"{out} is a file: --out names a folder.")
     if out and out.is_dir():
         check_files(out / SPLIT, out / BAD, inputs=[data])
+        if (out / CONFIG).exists():
+            raise UserError(f"{out} is a training's own, whose {SPLIT} would be lost: name another folder.")
     if not preview and (augment or size is not None):
         raise UserError("--augment and --size say what --preview shows: give it a file.")
     if size is not None and not 1 <= size <= LARGEST:

@@ -46,10 +46,11 @@ def _predicted(pictures: Path, finished: Finished) -> list[str]:
     """Predict pictures that were held out, of as many classes."""
     from residua.data.sources.recognition import open_data
     from residua.data.sources.table import read_rows
+    from residua.judging.runfiles import SPLIT
 
     data = open_data(pictures)
     place_of = {name: place for place, name in enumerate(data.names)}
-    rows = list(read_rows(finished.folder / "split.csv", ("path", "label", "split")))
+    rows = list(read_rows(finished.folder / SPLIT, ("path", "label", "split")))
     held_out = {row["label"]: place_of[row["path"]] for row in rows if row["split"] == "val"}
     places = list(held_out.values())[:SHOWN]
     lines = []

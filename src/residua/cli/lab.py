@@ -55,7 +55,7 @@ def run(
     data: Annotated[str | None, typer.Option(help="Pictures to train on, if not the scale's own.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each network, if not the scale's.")] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Trainings at once, if not one for each processor.")
+        int | None, typer.Option(help="Trainings at once, if not one a processor (8 at most, 4 on a GPU).")
     ] = None,
     device: Device = "auto",
     precision: Annotated[str, typer.Option(help="fp32, or bf16 where that is faster.")] = "fp32",
@@ -74,7 +74,7 @@ def run(
     from residua.cli.lab_progress import watching
     from residua.lab.catalogue import NAMES
     from residua.lab.running import run_experiments
-    from residua.training.loop import StoppedError
+    from residua.training.telling.stopping import StoppedError
 
     with watching() as onlooker:
         try:

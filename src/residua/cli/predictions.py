@@ -14,12 +14,12 @@ from rich.cells import cell_len
 
 from residua.data.sources.table import safe
 from residua.errors import UserError
+from residua.judging.figures.ranking import TOP
 from residua.judging.model import Model
 from residua.judging.predicting.prediction import FileResult, Guess
 from residua.nets.values import at_least
 from residua.text import visible
 
-TOP = 5  # guesses in JSON, if not said
 NONE = "no answer"
 WIDEST = 32  # columns of a class's name
 

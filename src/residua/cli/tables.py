@@ -18,6 +18,7 @@ from residua.nets.layers import Group
 from residua.nets.plan import Plan
 from residua.nets.plan import plan as expand
 from residua.nets.zoo import title
+from residua.text import visible
 
 if TYPE_CHECKING:
     from residua.weights.metadata import Metadata
@@ -81,7 +82,7 @@ def comparison(plans: list[Plan]) -> Table:
 def metadata(file: Path, stated: Metadata) -> Table:
     """Everything that a model file says of itself."""
     plan = expand(stated.spec)
-    table = of_texts("", "", title=str(file), ruled=True)
+    table = of_texts("", "", title=visible(str(file)), ruled=True)
     table.show_header = False
     table.add_row("network", f"{_title(plan)}, {plan.parameters:,} parameters")
     table.add_row("classes", _class_names(stated))
@@ -99,7 +100,7 @@ def _class_names(stated: Metadata) -> str:
         return f"{stated.spec.num_classes}, names unknown"
     first = ", ".join(entry.name for entry in stated.classes[:8])
     more = ", ..." if len(stated.classes) > 8 else ""
-    return f"{len(stated.classes)}: {first}{more}"
+    return f"{len(stated.classes)}: {visible(first)}{more}"
 
 
 def _fields(record: Any) -> str:
@@ -110,7 +111,7 @@ def _fields(record: Any) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(_value(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else visible(str(value))
 
 
 def published(rows: Iterable[dict[str, Any]]) -> Table:
@@ -193,7 +194,7 @@ def _ends(height: int) -> list[tuple[str, str]]:
 
 
 def _title(plan: Plan) -> str:
-    return f"{title(plan.spec)}, {plan.depth} layers, {plan.inputs.side}x{plan.inputs.side}"
+    return f"{visible(title(plan.spec))}, {plan.depth} layers, {plan.inputs.side}x{plan.inputs.side}"
 
 
 def _count(number: int) -> str:

@@ -110,10 +110,13 @@ def _resume(data: str | None, settings: dict[str, Any], on_nan: str | None, json
     from residua.cli.training_progress import watching
     from residua.training.running import resume as run
 
+    device = settings.pop("device", None)
     if settings or more:
-        raise UserError("a run goes on as it began: beside --resume only --on-nan and --json can be given.")
+        raise UserError(
+            "a run goes on as it began: beside --resume only --device, --on-nan and --json can be given."
+        )
     with watching() as watch:
-        finished = run(data, on_nan=on_nan, watch=watch)
+        finished = run(data, device=device, on_nan=on_nan, watch=watch)
     _said(finished.folder, finished.summary, json)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from residua.data.dataset import Skipped
 from residua.data.sources.table import write_table
+from residua.files import Name
 from residua.judging import SHOWN
 from residua.judging.figures.calibration import Calibration
 from residua.judging.figures.intervals import Interval, mean_interval, share_interval
@@ -25,7 +26,6 @@ from residua.judging.figures.metrics import (
 from residua.judging.figures.mistakes import Mistake, described, likely_label_errors, worst_mistakes
 from residua.judging.figures.outcomes import Outcomes, table
 from residua.judging.figures.ranking import TOP
-from residua.judging.showing.samples import Name
 
 PLAIN = (
     *("model", "data", "part", "chosen_by", "views", "views_are", "samples", "top1", "top5", "loss"),
@@ -137,12 +137,10 @@ class Evaluation:
         found = self.calibration
         if found.best_temperature is not None:
             return None
-        right = "every guess is right, and the lower it is, the better"
-        silent = "the scores say nothing of the classes, and the higher it is, the better"
-        if self.outcomes.right.all():
-            return right
-        some = f"of the pictures looked at ({found.fitted:,}) either {right}, or {silent}"
-        return silent if found.fitted == self.samples else some
+        some = "" if found.fitted == self.samples else f"of the pictures looked at ({found.fitted:,}) "
+        if found.unrivalled:
+            return f"{some}no wrong class is held likelier than the true one, and the lower it is, the better"
+        return f"{some}the scores say nothing of the classes, and the higher it is, the better"
 
     @cached_property
     def _doubted(self) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from residua.data.checking import MAX_BAD
 from residua.data.checking.checked import Progress, check_share
 from residua.data.dataset import Data
 from residua.errors import UserError
+from residua.files import Name
 from residua.judging import BATCH, SHOWN
 from residua.judging.evaluated import Evaluation
 from residua.judging.figures.calibration import calibrated
@@ -25,7 +26,7 @@ from residua.judging.model import Model, load
 from residua.judging.showing.answering import answers
 from residua.judging.showing.forgiving import forgiving
 from residua.judging.showing.matching import ClassMap, matched_labels
-from residua.judging.showing.samples import Name, Samples, listed_samples
+from residua.judging.showing.samples import Samples, listed_samples
 from residua.judging.showing.views import Views, checked_views, in_words
 from residua.nets.devices import device_named
 from residua.nets.values import at_least, checked

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from residua.errors import UserError
+from residua.files import Name
 from residua.judging.figures.ranking import TOP, ranked
 from residua.judging.predicting.arrays import batches, one_or_many
 from residua.judging.predicting.files import Said, predict_file, predict_files
@@ -26,8 +27,6 @@ from residua.weights.model import Stored
 from residua.weights.preprocessing import normalized, preprocess
 
 BATCH = 32
-
-Name = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)

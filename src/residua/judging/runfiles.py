@@ -14,6 +14,7 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 CONFIG, ENVIRONMENT, SUMMARY, LOG = "config.yaml", "env.json", "summary.json", "log.txt"
 SPLIT, BAD, CLASSES, DATA = "split.csv", "bad_images.csv", "classes.json", "data.json"
 METRICS, EVALUATION, REPORT = "metrics.jsonl", "evaluation.json", "report.html"
+ALWAYS = {"epoch", "step", "val_top1"}  # in every line of metrics
 
 
 class PlainLoader(yaml.SafeLoader):
@@ -37,15 +38,15 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     found = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(_object(line))
+            found.append(_line(line))
         except (ValueError, RecursionError):
             if number < len(lines):
-                raise UserError(f"line {number} of {path} is not a JSON object: it was changed.") from None
+                raise UserError(f"line {number} of {path} holds no metrics: it was changed.") from None
     return found
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _line(line: bytes) -> dict[str, Any]:
     value = json.loads(line)
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not value.keys() >= ALWAYS:
         raise ValueError(line)
     return value

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from residua.errors import UserError
+from residua.files import Name
 from residua.judging.evaluated import Evaluation
-from residua.judging.showing.samples import Name
 from residua.weights.modelfile import write_temperature
 
 

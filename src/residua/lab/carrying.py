@@ -20,8 +20,8 @@ from residua.lab.pictures import changed, look_at
 from residua.lab.trained import Trained
 from residua.lab.trials import Trial
 from residua.training.keeping.folder import STATE
-from residua.training.loop import StoppedError
 from residua.training.running import resume, train
+from residua.training.telling.stopping import StoppedError
 
 TRIAL, FAILED = "trial.json", "failed.json"
 

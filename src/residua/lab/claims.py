@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
+from string import Formatter
 from typing import Any, Self
 
 from residua.errors import UserError, unknown
@@ -47,6 +48,13 @@ QUANTITIES: Mapping[str, tuple[str, ...]] = {  # and by measurement
 }
 
 Labels = tuple[Set[str], tuple[int, int]]  # of a scale's networks, and its least and greatest {depth}
+
+
+def filled(text: str, depths: Mapping[str, int]) -> str:
+    """Put depths in the place of their names in braces, which say nothing of how wide they are written."""
+    if any(layout or conversion for _, _, layout, conversion in Formatter().parse(text)):
+        raise ValueError(text)
+    return text.format_map(depths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +143,7 @@ class Claim:
         depths = {"shallow": shallow, "deep": deep}
         named = {"of": self.of, "over": self.over, "less": self.less, "than": self.than}
         try:
-            return {name: label.format_map(depths) for name, label in named.items() if label}
+            return {name: filled(label, depths) for name, label in named.items() if label}
         except (KeyError, ValueError, IndexError, AttributeError, TypeError):
             raise UserError(
                 f"claim {self.id!r} has other braces than {{shallow}} and {{deep}}: name the network."

@@ -11,7 +11,7 @@ from string import Formatter
 from typing import Any, Self
 
 from residua.errors import UserError, unknown
-from residua.lab.claims import QUANTITIES, Claim, Labels, check_claims
+from residua.lab.claims import QUANTITIES, Claim, Labels, check_claims, filled
 from residua.lab.scales import SCALES, Depths, Scale, known, mapping
 from residua.nets.spec import AnySpec
 from residua.nets.values import check_fields
@@ -139,7 +139,7 @@ class Experiment:
 
     def _filled(self, text: str, depths: Mapping[str, int], scale: str) -> str:
         try:
-            return text.format_map(depths)
+            return filled(text, depths)
         except (KeyError, ValueError, IndexError, AttributeError, TypeError):
             raise UserError(
                 f"{text!r} of experiment {self.name!r} cannot be filled in at scale {scale}: say under "

@@ -9,8 +9,9 @@ import re
 import shutil
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from residua.errors import UserError
 from residua.files import BusyError, claimed, replacing
@@ -148,8 +149,30 @@ def _check(name: str, text: object) -> None:
         raise ValueError(f"it holds {name!r}, which is no file of a trial")
     text.encode()
     lines = text.splitlines() if name.endswith("l") else [text]
-    if not all(isinstance(json.loads(line), dict) for line in lines if line or name.endswith("n")):
+    objects = [json.loads(line) for line in lines if line or name.endswith("n")]
+    if not all(isinstance(each, dict) for each in objects):
         raise ValueError(f"its {name} is no object of JSON")
+    if not all(READ[name](each) for each in objects if name in READ):
+        raise ValueError(f"its {name} is not of passes")
+
+
+def _is_measured(line: Mapping[str, Any]) -> bool:
+    """Whether it is a pass of the metrics, as far as they are read."""
+    return type(line.get("epoch")) is int and _is_number(line.get("val_top1", ""))
+
+
+def _is_noted(line: Mapping[str, Any]) -> bool:
+    """Whether it is a pass of the notes."""
+    norms = line.get("norms")
+    numbers = isinstance(norms, list) and norms != [] and all(map(_is_number, norms))
+    return type(line.get("epoch")) is int and numbers
+
+
+def _is_number(value: object) -> bool:
+    return value is None or type(value) in (int, float)
+
+
+READ = {METRICS: _is_measured, THROUGH: _is_noted}  # whose lines are read one by one
 
 
 def _write(path: Path, files: Files) -> None:

@@ -61,8 +61,8 @@ def run_experiments(
     """Run experiments, which share their trials, and return their results in order.
 
     Each training has one thread, so that its bits are the same however many there are at once: as many as
-    there are processors, at most eight, and on a GPU four, or what fits into half of its free memory, unless
-    `jobs` says otherwise. `precision` is fp32, or bf16 where that is faster.
+    there are processors, at most eight, or four on a GPU, half of whose free memory must have room for them,
+    unless `jobs` says otherwise. `precision` is fp32, or bf16 where that is faster.
 
     After every trial the results of the experiments that it is part of are written below `out`: a sweep that
     is stopped leaves a valid part, and the next one goes on from there. A trial that fails does not stop the
@@ -78,7 +78,8 @@ def run_experiments(
     if keeping:
         check_folder(keeping, "kept")
     check_folder(lab, "written")
-    where, kind = _data(chosen, scale, data), torch.device(device_named(device)).type
+    where, device = _data(chosen, scale, data), device_named(device)
+    kind = torch.device(device).type
     if data and not where:
         onlooker.say("Nothing is to be trained: --data is not looked at.")
     look_at.cache_clear()  # they may have changed since
@@ -95,7 +96,7 @@ def run_experiments(
     written = Written(planned, scale, lab, where, pictures, keeping, report, command, say)
     for sentence in (*written.replacing(), *written.take()):
         say(sentence)
-    jobs = jobs or _usual_jobs(device_named(device), planned, pictures.side if pictures else 0)
+    jobs = jobs or _usual_jobs(device, planned, pictures.side if pictures else 0)
     settings: dict[str, Any] = {"jobs": jobs, "device": device, "onlooker": onlooker}
     if keeping:
         settings["more"] = _measured_anywhere(planned, scale)

@@ -15,7 +15,7 @@ from residua.lab.course import Course
 from residua.lab.experiment import Experiment, Member
 from residua.lab.trials import Trial
 from residua.lab.workers import Task, Word, Workers
-from residua.training.loop import StoppedError
+from residua.training.telling.stopping import StoppedError
 
 PATIENCE = 2.0  # seconds before a trial that another sweep holds is looked at again
 Planned = list[tuple[Experiment, list[tuple[Member, Trial]]]]

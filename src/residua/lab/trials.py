@@ -171,5 +171,7 @@ def trials(
 
 def _settings(scale: Scale, member: Member) -> dict[str, Any]:
     """Settings by name; what nobody set is left out, so that one training has one digest."""
-    given = {**scale.settings, **member.changes}
+    changes = {**scale.changes, **member.changes}
+    usual = scale.edit(epochs=None) if changes.get("steps") else scale  # two lengths of one training
+    given = {**usual.settings, **member.changes}
     return {name: value for name, value in given.items() if value is not None}

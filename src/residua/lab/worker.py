@@ -20,7 +20,7 @@ from residua.errors import UserError
 from residua.files import BusyError
 from residua.lab.carrying import carry_out
 from residua.lab.trials import Trial
-from residua.training.loop import StoppedError
+from residua.training.telling.stopping import StoppedError
 
 PAUSE = 20  # updates between two words of progress
 

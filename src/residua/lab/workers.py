@@ -155,7 +155,7 @@ class Workers:
     def hear(self) -> Word:
         """Wait for the next word of any."""
         worker, word = self._words.get()
-        if word.kind == "died":
+        if word.kind in ("died", "failed"):  # after which a GPU may answer that process with errors only
             self._drop(worker)
         elif word.kind != "moved":
             self._idle.append(worker)

@@ -24,7 +24,6 @@ from residua.training.keeping.model import write_network
 from residua.training.keeping.run import Run
 from residua.training.pictures.loaders import Loaders
 from residua.training.settings import Settings
-from residua.training.telling.stopping import StoppedError as StoppedError
 from residua.training.telling.stopping import asked_to_stop, diverged, hopeless, picture_gone, spoiled
 from residua.training.telling.watching import Watch
 from residua.training.updating.freezing import prepare

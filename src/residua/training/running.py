@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from residua.files import Name
 from residua.judging.runfiles import BEST, SUMMARY
 from residua.training.asking.configfile import read_config
 from residua.training.asking.wanted import wanted
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from residua.judging.model import Model
 
 RUNS = Path("runs", "train")
-Name = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def chosen(
 
 @contextlib.contextmanager
 def _new(out: Name | None, name: str) -> Iterator[Run]:
-    """Hold a new run; of one that never began nothing stays."""
+    """Hold a new run; of one that never began no file stays."""
     there = out is not None and Path(out).exists()
     with Run.create(RUNS, name) if out is None else Run.create_at(Path(out)) as run:
         try:

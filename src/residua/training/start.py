@@ -28,7 +28,7 @@ from residua.training.keeping import checkpoint
 from residua.training.keeping.interruption import Interruption, interruptible
 from residua.training.keeping.metrics import cut_metrics
 from residua.training.keeping.run import Run
-from residua.training.loop import StoppedError, Training
+from residua.training.loop import Training
 from residua.training.pictures.loaders import Loaders
 from residua.training.pictures.originals import as_they_were, remember
 from residua.training.pictures.packed import packed
@@ -42,6 +42,7 @@ from residua.training.settling.measuring import Unsettled, measured
 from residua.training.settling.stopwatch import Stopwatch
 from residua.training.telling.endings import finish, show
 from residua.training.telling.logged import Log
+from residua.training.telling.stopping import StoppedError
 from residua.training.telling.tensorboard import board
 from residua.training.telling.watching import Choices, Several, Watch
 from residua.training.updating.allocation import kept_memory

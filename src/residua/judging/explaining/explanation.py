@@ -13,6 +13,7 @@ from residua.data.dataset import Pixels
 from residua.data.decoding import decode
 from residua.data.loading.reading import channels_read
 from residua.errors import UserError
+from residua.files import Name
 from residua.judging.explaining.colours import Heat
 from residua.judging.explaining.illustrating import Explanation
 from residua.judging.figures.ranking import ranked
@@ -25,8 +26,6 @@ from residua.nets.values import checked
 from residua.weights.classes import find_class
 from residua.weights.metadata import Preprocessing
 from residua.weights.preprocessing import preprocess, seen_box
-
-Name = str | os.PathLike[str]
 
 
 def explain(model: Model | Name, image: Pixels | Name, label: str | int | None = None) -> Explanation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +10,9 @@ from PIL import Image, ImageDraw
 
 from residua.data.dataset import Pixels
 from residua.data.lettering import FAINT, INK, PAPER, Pen
-from residua.files import check_suffix, replacing
+from residua.files import Name, check_suffix, replacing
 from residua.judging.explaining.colours import Heat, Seen, laid, overlay, shown
 from residua.judging.predicting.prediction import Guess, Prediction
-
-Name = str | os.PathLike[str]
 
 LONGEST = 480  # pixels of a picture's longer side
 LEAST = 240  # pixels of a column, so that there is room for text

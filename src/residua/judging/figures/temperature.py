@@ -47,12 +47,13 @@ class Kept:
     def best_temperature(self) -> float | None:
         """Return the temperature at which the mean cross entropy is least; None if there is no such one.
 
-        There is none where every guess is right (the colder the better), or where the scores say nothing of
-        the classes (the hotter the better). The loss is convex in 1 / temperature, so Newton's steps find the
-        one place where its slope is 0; those that leave the bounds or hardly shrink give way to halving.
+        There is none where no class is held likelier than the true one (the colder the better), or where the
+        scores say nothing of the classes (the hotter the better). The loss is convex in 1 / temperature, so
+        Newton's steps find the one place where its slope is 0; those that leave the bounds or hardly shrink
+        give way to halving.
         """
         low, high = 1 / HOTTEST, 1 / COLDEST
-        if self._all_right() or self._slope(high)[0] <= 0 or self._slope(low)[0] >= 0:
+        if self.unrivalled() or self._slope(high)[0] <= 0 or self._slope(low)[0] >= 0:
             return None
         sharpness, before = 1.0, math.inf
         for _ in range(STEPS):
@@ -77,7 +78,7 @@ class Kept:
             losses.append(-logs.gather(1, labels[:, None])[:, 0].float())
         return torch.cat(confidence).numpy(), torch.cat(right).numpy(), torch.cat(losses).numpy()
 
-    def _all_right(self) -> bool:
+    def unrivalled(self) -> bool:
         """Whether no class is held likelier than the true one: no loss is too great for a colder network."""
         return all(
             bool((logits.amax(1) == logits.gather(1, labels[:, None])[:, 0]).all())

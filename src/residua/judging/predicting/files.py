@@ -17,10 +17,10 @@ from residua.data.facts import BadImageError
 from residua.data.loading.reading import decode_square
 from residua.data.sources.walking import Found, walk
 from residua.errors import UserError
+from residua.files import Name
 from residua.judging.predicting.prediction import FileResult, Prediction
 from residua.weights.metadata import Preprocessing
 
-Name = str | os.PathLike[str]
 Said = list[Prediction | None]  # of each image; None where the network's answer is no number
 Ask = Callable[[Tensor], Said]  # of a batch of 8-bit squares
 Read = tuple[str, Tensor | str]  # a path, and its square or why there is none

@@ -45,7 +45,7 @@ class Album:
             return Case(mistake, reason="the picture is gone")
         try:
             pixels = self.data.read(place, channels_read(self.rule) if self.rule else "rgb", self._needed)
-        except BadImageError as error:  # it is gone, or has changed, since it was judged
+        except BadImageError as error:  # it could be read when it was judged
             return Case(mistake, reason=error.reason)
         height, width = pixels.shape[:2]
         enlarged = max(width, height) <= TINY

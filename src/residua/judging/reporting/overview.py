@@ -79,7 +79,15 @@ def _range(spread: Mapping[str, Any]) -> str:
 def parts(run: Records) -> dict[str, int]:
     """Count the pictures of every part that has any."""
     counts = Counter(row["split"] for row in run.split)
+    if isinstance(limit := run.config.get("limit"), int):
+        counts["train"] = min(counts["train"], limit)
     return {part: counts[part] for part in PARTS if counts[part]}
+
+
+def learned(run: Records) -> Counter[str]:
+    """Count the pictures that were learned from by class; which of them a limit drew, no file says."""
+    limited = run.config.get("limit") is not None
+    return Counter(row["label"] for row in run.split if row["split"] == "train" and not limited)
 
 
 def class_sizes(run: Records) -> list[tuple[str, int]]:

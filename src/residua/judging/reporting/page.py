@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ def _of_model(run: Records, sources: Sources) -> dict[str, Any]:
         "limits": limits,
         "verdict": words.verdict(found),
         "measured": words.measured(found, run),
-        "learned": Counter(row["label"] for row in run.split if row["split"] == "train"),
+        "learned": overview.learned(run),
         "worst": WORST,
         "dots": charts.reliability(found.calibration.bins),
         "side": charts.SIDE,

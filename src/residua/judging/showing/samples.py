@@ -16,11 +16,11 @@ from residua.data.sources.recognition import open_data
 from residua.data.splitting import Listed, listed
 from residua.data.unchanged import guarded
 from residua.errors import UserError, unknown
+from residua.files import Name
 from residua.judging.runfiles import SPLIT
 from residua.weights import transfer
 
 ALL = "all"
-Name = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ from residua.data.checking.checked import Progress
 from residua.data.dataset import Data
 from residua.data.draws import order
 from residua.data.loading.loader import Loader
+from residua.errors import UserError
+from residua.files import Name
 from residua.judging import BATCH
 from residua.judging.model import load
 from residua.judging.showing.matching import ClassMap, matched_labels
-from residua.judging.showing.samples import Name, Samples, choose_samples
+from residua.judging.showing.samples import Samples, choose_samples
 from residua.nets.batchnorm import recalibrate
 from residua.nets.devices import device_named
 from residua.nets.initialization import seeded
@@ -121,9 +123,7 @@ def subject(
     checked("seed", seed, int)
     place = torch.device(device_named(device))
     file = Path(model)
-    fresh = not file.exists() and file.suffix.lower() != ".safetensors"
-    if fresh:
-        spec(str(model))  # a name that does not exist is said before the data is read
+    fresh = _is_network(str(model))
     stored: Stored | None = None if fresh else load(file)
     beside = [] if fresh else [file.parent]
     samples = choose_samples(data, part=part, split=split, beside=beside, root=root, progress=progress)
@@ -135,6 +135,20 @@ def subject(
     if fresh:
         recalibrate(found.network, found.mixed())
     return found
+
+
+def _is_network(model: str) -> bool:
+    """Whether it names a network to build, whatever folder has the same name; neither name nor file fails."""
+    file = Path(model)
+    if file.is_file() or file.suffix.lower() == ".safetensors":
+        return False
+    try:
+        spec(model)
+    except UserError:
+        if file.exists():
+            return False
+        raise
+    return True
 
 
 def _new(name: str, data: Data, seed: int) -> Stored:

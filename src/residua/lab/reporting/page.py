@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from markupsafe import Markup
-
 from residua import __version__
 from residua.data.pages import templates
 from residua.errors import UserError
@@ -72,7 +70,7 @@ def is_current(record: Record) -> bool:
     return f'content="{record.digest}"' in head
 
 
-def paint(found: list[Drawing]) -> tuple[list[tuple[Drawing, Markup]], list[str]]:
+def paint(found: list[Drawing]) -> tuple[list[tuple[Drawing, str]], list[str]]:
     """Paint figures for a page; what cannot be painted is said, each reason once."""
     figures, missing = [], []
     for place, drawing in enumerate(found):
@@ -81,5 +79,5 @@ def paint(found: list[Drawing]) -> tuple[list[tuple[Drawing, Markup]], list[str]
         except UserError as error:
             missing.append(str(error))
         else:
-            figures.append((drawing, Markup(text)))  # noqa: S704 - matplotlib escapes what it is given
+            figures.append((drawing, text))
     return figures, list(dict.fromkeys(missing))

@@ -226,8 +226,9 @@ def find_records(
         for folder in there
         if name in (None, folder.parent.name) and scale in (None, folder.name)
     ]
-    if not chosen and name is not None:
-        chosen = [(experiment(name).name, scale or next(iter(SCALES)))]  # whose reading says what to do
+    if not chosen and name is not None:  # reading it says what to do
+        known = any(folder.parent.name == name for folder in there)
+        chosen = [(name if known else experiment(name).name, scale or next(iter(SCALES)))]
     records = []
     for each in sorted(chosen, key=_place):
         try:

@@ -173,8 +173,9 @@ class Run:
         Settings that would make another training of it are an error.
         """
         digests = said(self.state / BEGAN, "digests")
+        now = self._digests()
         for name, digest in digests.items() if isinstance(digests, dict) else ():
-            if self._digests()[name] != digest:
+            if now.get(name) != digest:
                 raise UserError(
                     f"{self.folder / name} was changed: put it back as it was to go on with this run."
                 )

@@ -51,7 +51,7 @@ class Pictures:
     @property
     def small(self) -> bool:
         """Whether they are no photos."""
-        return self.side <= SMALL
+        return usual_size(self.side) <= SMALL
 
 
 def check_names(wanted: Wanted) -> None:
@@ -114,7 +114,7 @@ def model_name(wanted: Wanted, pictures: Pictures) -> str:
     """Return the network to train."""
     if wanted.model:
         return wanted.model
-    return "cifar_resnet20" if (wanted.size or pictures.side) <= SMALL else _photo_network(wanted)
+    return "cifar_resnet20" if (wanted.size or usual_size(pictures.side)) <= SMALL else _photo_network(wanted)
 
 
 def _photo_network(wanted: Wanted) -> str:

@@ -146,6 +146,8 @@ def _compiled(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Dec
         compiled = watch.update(replace(settings, compiled=True))
     except CompileError as error:
         return settings, f"Not compiled: it does not work here ({error.reason})."
+    except TooLargeError:
+        return settings, "Not compiled: there is not memory enough for it."
     saved, cost = length * (1 - compiled.each / eager), compiled.first * costs.variants(settings)
     figures = f"an update takes {_time(compiled.each)} instead of {_time(eager)}, compiling {_time(cost)}."
     if saved > cost:

@@ -43,7 +43,7 @@ Everything it needs is in that one file: weights, classes, and the preprocessing
 
 ## What it learned from
 
-{train:,} pictures of {data}; `split.csv` names them, `bad_images.csv` those that were left out.
+{train:,} pictures of {data}; `split.csv` names {them}, `bad_images.csv` those that cannot be read.
 
 ## Limits
 
@@ -70,6 +70,7 @@ def write_card(folder: Path, settings: Settings, data: Data, summary: dict[str, 
         classes=len(data.classes),
         version=__version__,
         file=LAST if summary["best"] is None else BEST,
+        them="those that they were drawn from" if settings.limit else "them",
         start="scratch" if settings.weights == "none" else f"the weights {markdown(settings.weights)}",
         figures=_figures(summary),
         size=settings.preprocessing.size,

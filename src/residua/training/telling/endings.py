@@ -12,11 +12,11 @@ from residua.judging.reporting.page import write_report
 from residua.judging.runfiles import BEST, EVALUATION, SPLIT, read_metrics
 from residua.judging.showing.samples import Samples
 from residua.training.keeping.run import Run
-from residua.training.loop import StoppedError
 from residua.training.pictures.loaders import training_places
 from residua.training.settings import Settings
 from residua.training.settling.choices import called
 from residua.training.telling.card import write_card
+from residua.training.telling.stopping import StoppedError
 from residua.training.telling.watching import Watch, outcome
 from residua.training.updating.state import Counts
 

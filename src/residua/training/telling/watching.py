@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from residua.judging.runfiles import BEST, LAST, METRICS, REPORT
+from residua.text import visible
 
 if TYPE_CHECKING:
     from residua.nets.network import Network, Vgg
@@ -80,7 +81,7 @@ def in_words(line: dict[str, Any], epochs: int) -> str:
 def in_lines(choices: Choices) -> str:
     """Say choices as a block of lines, aligned."""
     width = max(len(name) for name, _ in choices)
-    return "\n".join(f"{name:<{width}}  {text}" for name, text in choices)
+    return "\n".join(f"{name:<{width}}  {visible(text)}" for name, text in choices)
 
 
 def outcome(folder: Path, summary: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -104,7 +105,10 @@ class State:
 
     def is_finite(self) -> bool:
         """Whether every number is one that training can go on with."""
-        return all(bool(tensor.isfinite().all()) for tensor in self.tensors().values())
+        flags: defaultdict[torch.device, list[Tensor]] = defaultdict(list)
+        for tensor in self.tensors().values():
+            flags[tensor.device].append(tensor.isfinite().all())
+        return all(bool(torch.stack(each).all()) for each in flags.values())  # a GPU is waited for once
 
 
 def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
