@@ -5,9 +5,9 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -265,16 +265,22 @@ def test_what_another_sweep_holds_is_not_touched(tmp_path: Path, trial: Trial) -
     assert is_done(run, trial, [])
 
 
-def test_keeping_waits_for_who_is_keeping(tmp_path: Path, trial: Trial) -> None:
-    run = trained(trial, tmp_path / "one" / trial.name)
-    kept(tmp_path, trial).parent.mkdir()
-    with claimed(kept(tmp_path, trial)):
-        keeping = threading.Thread(target=keep, args=(run, tmp_path))
-        keeping.start()
-        time.sleep(0.2)
-        assert keeping.is_alive() and not kept(tmp_path, trial).exists()
-    keeping.join()
-    assert kept(tmp_path, trial).exists()
+def test_keeping_waits_for_who_is_keeping(
+    tmp_path: Path, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, path = trained(trial, tmp_path / "one" / trial.name), kept(tmp_path, trial)
+    path.parent.mkdir()
+    waits: list[bool] = []
+    with ExitStack() as held:
+        held.enter_context(claimed(path))
+
+        def let_in(_: float) -> None:
+            waits.append(path.exists())
+            held.close()
+
+        monkeypatch.setattr(time, "sleep", let_in)
+        keep(run, tmp_path)
+    assert waits == [False] and path.exists()
 
 
 def test_a_trial_that_is_gone_is_restored(tmp_path: Path, trial: Trial) -> None:

@@ -1,20 +1,30 @@
 """Loaders are made once, each for its pictures at their size."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from residua.data.loading import reading
+from residua.data.loading import loader
+from residua.data.loading.reading import gathered
 from residua.training.pictures.loaders import Loaders
 from training.tiny import digits, settings
 
 
 def test_what_a_device_holds_is_brought_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_room", lambda _: 10**9)
+    tables: list[object] = []
+
+    def counted(*given: Any) -> Any:
+        tables.append(gathered(*given))
+        return tables[-1]
+
+    monkeypatch.setattr(loader, "gathered", counted)
     loaders = Loaders(digits(), settings())
-    assert loaders.judging is loaders.judging and loaders.training(0) is loaders.training(2)
+    for epoch in range(2):
+        assert list(loaders.judging.epoch(epoch)) and list(loaders.batches(epoch, 0))
+    assert len(tables) == 2 and all(tables)
 
 
 def test_pictures_grow_within_a_pass_and_are_full_at_its_end() -> None:
