@@ -95,30 +95,42 @@ def _last(courses: Sequence[Course]) -> float:
 
 @styled
 def _paint(record: Record, found: Courses, panels: Sequence[Panel], small: bool) -> Figure:
-    from matplotlib.figure import Figure
+    return _many(record, found, panels) if small else _with_losses(record, found, panels)
 
-    rows = -(-len(panels) // ACROSS) if small else 1 if len(panels) == 1 else 2
-    columns = -(-len(panels) // rows) if small else max(2, len(panels))
-    size = (2.9, 2.5) if small else (5.0, 3.6)
-    figure = Figure((size[0] * columns, size[1] * rows + 0.4), facecolor="white", layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey="row" if len(panels) > 1 else False)
-    places = [axes for row in grid for axes in row]
-    for place, panel in enumerate(panels):
-        _paint_errors(places[place], record, found, panel)
-        if not small:
-            below = places[place + len(panels)]
-            _paint_losses(below, record, found, panel)
-    for axes in places[len(panels) * (1 if small else 2) :]:
+
+def _many(record: Record, found: Courses, panels: Sequence[Panel]) -> Figure:
+    """Errors alone, in small panels."""
+    rows = -(-len(panels) // ACROSS)
+    figure, places = _grid(rows, -(-len(panels) // rows), (2.9, 2.5), shared=True)
+    for axes, panel in zip(places, panels, strict=False):
+        _paint_errors(axes, record, found, panel)
+    for axes in places[len(panels) :]:
         axes.remove()
     _scale_errors(places[: len(panels)], found)
-    if not small:
-        names = {
-            text: line
-            for axes in places
-            for line, text in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(names.values(), names.keys(), loc="outside lower center", ncols=4)
     return figure
+
+
+def _with_losses(record: Record, found: Courses, panels: Sequence[Panel]) -> Figure:
+    """Errors, and the losses below them; of a single panel beside them."""
+    count = len(panels)
+    figure, places = _grid(min(2, count), max(2, count), (5.0, 3.6), shared=count > 1)
+    for errors, losses, panel in zip(places[:count], places[count:], panels, strict=True):
+        _paint_errors(errors, record, found, panel)
+        _paint_losses(losses, record, found, panel)
+    _scale_errors(places[:count], found)
+    named = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in places)
+    names = {text: line for each in named for line, text in each}
+    figure.legend(names.values(), names.keys(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def _grid(rows: int, columns: int, size: tuple[float, float], shared: bool) -> tuple[Figure, list[Axes]]:
+    """Return a figure of panels of a size in inches, row by row; they may share their rows' scales."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((size[0] * columns, size[1] * rows + 0.4), facecolor="white", layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey="row" if shared else False)
+    return figure, [axes for row in grid for axes in row]
 
 
 def _paint_errors(axes: Axes, record: Record, found: Courses, panel: Panel) -> None:
