@@ -29,7 +29,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_the_root_is_no_new_folder() -> None:
-    with pytest.raises(UserError, match="is a folder"), new_folder(Path("/")):
+    with pytest.raises(UserError, match="exists already"), new_folder(Path("/")):
         pass
 
 

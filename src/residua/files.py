@@ -64,6 +64,8 @@ def write_text(path: Path, text: str) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside the path, and put it in the path's place once it is whole."""
     path = path.absolute()
+    if not path.name:
+        raise UserError(f"{path} exists already: name a new folder.")
     temporary = _beside(path, f"{secrets.token_hex(4)}.part")
     try:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):

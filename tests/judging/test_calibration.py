@@ -154,6 +154,15 @@ def test_where_all_is_right_there_is_none_however_far_right(least: float, classe
     assert kept(logits * 1000, labels).best_temperature() is None
 
 
+def test_why_there_is_none_is_known() -> None:
+    labels, flat = np.array([0, 1, 2]), torch.zeros(3, 4)
+    tied = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
+    assert kept(torch.eye(4)[labels], labels).colder_is_better()
+    assert kept(tied, np.array([0, 1])).colder_is_better()  # nothing but a tie is no right guess
+    assert not kept(-torch.eye(4)[labels], labels).colder_is_better()
+    assert not kept(flat, labels).colder_is_better()  # no temperature makes a difference
+
+
 def test_a_search_that_does_not_end_finds_none(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, labels = answered(3.0)
     assert kept(logits, labels).best_temperature() is not None

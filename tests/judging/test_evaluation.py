@@ -338,7 +338,7 @@ def test_why_no_temperature_fits_is_said() -> None:
     base = evaluate(model("ab"), pictures(4, "a"))
     none = replace(base.calibration, best_temperature=None)
     right, wrong = (
-        replace(base, calibration=replace(none, unrivalled=each)).why_no_temperature or ""
+        replace(base, calibration=replace(none, colder_is_better=each)).why_no_temperature or ""
         for each in (True, False)
     )
     assert right.startswith("no wrong class is held likelier than the true one")

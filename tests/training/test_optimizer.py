@@ -178,7 +178,7 @@ def test_a_convolution_moves_as_pytorchs_muon_moves_the_matrix(
         theirs.grad = layer.weight.grad.flatten(1).clone()
         our_muon.step()
         their_muon.step()
-    near = 1e-5 if multiplies_bf16("cpu") else 8e-3  # theirs is in bf16 everywhere
+    near = 1e-3 if multiplies_bf16("cpu") else 8e-3  # theirs is in bf16 everywhere
     torch.testing.assert_close(layer.weight.flatten(1), theirs, atol=near, rtol=0)
 
 

@@ -128,6 +128,28 @@ def test_the_usual_wrappings(wrap: Any, network: Any, tmp_path: Path) -> None:
     assert found.spec.name == "resnet18" and same(found, network)
 
 
+@pytest.mark.parametrize("entry", ["state_dict", "weights", "ema"])
+def test_what_lies_beside_weights_is_passed_over(entry: str, network: Any, tmp_path: Path) -> None:
+    torch.save(network.state_dict() | {entry: {"classes": torch.arange(3)}}, tmp_path / "w.pth")
+    assert same(read(tmp_path / "w.pth"), network)
+
+
+def test_what_holds_itself_is_refused(tmp_path: Path) -> None:
+    data: dict[str, Any] = {}
+    data["model"] = {"state_dict": data}
+    torch.save(data, tmp_path / "w.pth")
+    with pytest.raises(UserError, match="'state_dict' holds itself"):
+        read(tmp_path / "w.pth")
+
+
+def test_an_averaged_copy_is_taken_beside_a_number(network: Any, tmp_path: Path) -> None:
+    average = {key: value + 1 for key, value in network.state_dict().items()}
+    ema = {"decay": 0.9, "state_dict": average}
+    torch.save({"acc": torch.tensor(76.1), "model": network.state_dict(), "ema": ema}, tmp_path / "w.pth")
+    assert same(read(tmp_path / "w.pth"), network)
+    assert torch.equal(read(tmp_path / "w.pth", ema=True).state["fc.bias"], average["fc.bias"])
+
+
 def test_an_averaged_copy_is_taken_on_request(network: Any, tmp_path: Path) -> None:
     average = {key: value + 1 for key, value in network.state_dict().items()}
     torch.save({"state_dict": network.state_dict(), "state_dict_ema": average}, tmp_path / "w.pth")
@@ -233,9 +255,11 @@ def test_an_ending_in_capitals_is_the_same_ending(layout: str, tmp_path: Path) -
 
 
 def test_a_network_of_ones_own_name_takes_weights(network: Any, tmp_path: Path) -> None:
-    mine = network.spec.edit(name="mine")
-    found = residua.create(mine, weights=str(saved(network, tmp_path / "w.pth")))
+    mine, file = network.spec.edit(name="mine"), str(saved(network, tmp_path / "w.pth"))
+    found = residua.create(mine, weights=file)
     assert torch.equal(found.fc.weight, network.fc.weight)
+    with pytest.raises(UserError, match="is resnet18 num_classes=3, not mine"):  # of the same names, too
+        residua.create(mine.edit(norm_eps=0.01), weights=file)
 
 
 def test_a_new_classifier_on_request(network: Any, tmp_path: Path) -> None:

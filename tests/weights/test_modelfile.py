@@ -137,6 +137,13 @@ def test_what_nobody_could_load_is_not_written(file: Path) -> None:
     assert file.read_bytes() == before
 
 
+@pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")  # within PyTorch
+def test_a_compiled_network_is_saved_as_it_was(tmp_path: Path) -> None:
+    network = residua.create("tiny_resnet")
+    path = residua.save(torch.compile(network), tmp_path / "a.safetensors")  # type: ignore[arg-type]
+    assert torch.equal(residua.load(path).network.state_dict()["fc.weight"], network.fc.weight)
+
+
 def test_who_wrote_it_is_said(tmp_path: Path) -> None:
     path = residua.save(residua.create("tiny_resnet"), tmp_path / "a.safetensors")
     assert inspect(path).provenance == Provenance(software=f"residua {residua.__version__}")

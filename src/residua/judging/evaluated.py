@@ -138,9 +138,9 @@ class Evaluation:
         if found.best_temperature is not None:
             return None
         some = "" if found.fitted == self.samples else f"of the pictures looked at ({found.fitted:,}) "
-        if found.unrivalled:
+        if found.colder_is_better:
             return f"{some}no wrong class is held likelier than the true one, and the lower it is, the better"
-        return f"{some}the scores say nothing of the classes, and the higher it is, the better"
+        return f"{some}the scores say nothing of the classes, and no lower one is better"
 
     @cached_property
     def _doubted(self) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from residua.errors import UserError
 from residua.files import BusyError, claimed, replacing
-from residua.judging.runfiles import CONFIG, METRICS, SUMMARY, read_metrics
+from residua.judging.runfiles import ALWAYS, CONFIG, METRICS, SUMMARY, read_metrics
 from residua.lab import TRIALS
 from residua.lab.carrying import TRIAL, again, is_done, is_trained, put
 from residua.lab.makers import MADE
@@ -158,7 +158,7 @@ def _check(name: str, text: object) -> None:
 
 def _is_measured(line: Mapping[str, Any]) -> bool:
     """Whether it is a pass of the metrics, as far as they are read."""
-    return type(line.get("epoch")) is int and _is_number(line.get("val_top1", ""))
+    return line.keys() >= ALWAYS and type(line["epoch"]) is int and _is_number(line["val_top1"])
 
 
 def _is_noted(line: Mapping[str, Any]) -> bool:

@@ -49,7 +49,7 @@ def _load(built: Network | Vgg, wanted: AnySpec, weights: str) -> None:
         num_classes=wanted.num_classes,
         in_channels=wanted.in_channels,
     )
-    if says_itself and inference(found.spec) != inference(wanted):
+    if (says_itself or has_own_name(wanted)) and inference(found.spec) != inference(wanted):
         raise UserError(f"{path} is {title(found.spec)}, not {title(wanted)}.")
     try:
         built.load_state_dict(found.state)

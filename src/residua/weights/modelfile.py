@@ -45,6 +45,7 @@ def save(
     accuracy: Accuracy | None = None,
 ) -> Path:
     """Write a model file: the whole of it or nothing; an old file stays until the new one is whole."""
+    model = getattr(model, "_orig_mod", model)  # what was compiled
     if isinstance(model, nn.Module):
         model = Stored(model, Metadata(spec=model.spec, provenance=Provenance(software=SOFTWARE)))
     entries = tuple(ClassEntry(id=c, name=c) if isinstance(c, str) else c for c in classes or ())

@@ -134,26 +134,27 @@ def unwrapped(
 def _state_dict(data: dict[str, Any], path: Path, ema: bool) -> tuple[dict[str, Any], list[str], bool]:
     """Descend to where the tensors are; say which entries were taken, and whether they are averages."""
     notes: list[str] = []
-    is_average = False
-    while key := _wrapper(data, ema):
+    is_average, seen = False, {id(data)}
+    while key := _wrapper(data, ema and not is_average):
         notes.append(f"took {key!r} of the file's {', '.join(map(repr, data))}")
         is_average = is_average or key in EMA_WRAPPERS
         data = data[key]
+        if id(data) in seen:
+            raise UserError(f"{path} is refused: its entry {key!r} holds itself.")
+        seen.add(id(data))
     if odd := [key for key in data if not isinstance(key, str)]:
         raise UserError(f"{path} is refused: it names an entry {odd[0]!r}, and names are text.")
-    if not _holds_tensors(data):
+    if not any(isinstance(value, Tensor) for value in data.values()):
         raise UserError(f"{path} holds no weights: none of its entries is a tensor.")
     return data, notes, is_average
 
 
 def _wrapper(data: dict[str, Any], ema: bool) -> str | None:
-    """Return the entry in which the weights are; beside a measured accuracy, say, which is a tensor too."""
-    here = _holds_tensors(data)
-    dicts = {
-        key for key, value in data.items() if isinstance(value, dict) and (_holds_tensors(value) or not here)
-    }
-    plain = [key for key in WRAPPERS if key in dicts]
-    averaged = [key for key in EMA_WRAPPERS if key in dicts and (ema or not here)]
+    """Return the entry in which weights are, if they are not here: a single number may be an accuracy."""
+    plain = [key for key in WRAPPERS if isinstance(data.get(key), dict)]
+    averaged = [key for key in EMA_WRAPPERS if isinstance(data.get(key), dict)]
+    if any(isinstance(value, Tensor) and value.numel() > 1 for value in data.values()):
+        return next(iter(averaged), None) if ema else None
     return next(iter((averaged + plain) if ema or not plain else plain), None)
 
 
@@ -174,7 +175,3 @@ def _plain_tensors(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         if not plain or tensor.device.type != "cpu" or tensor.dtype not in KINDS:
             raise UserError(f"{path} is refused: {name!r} is a kind of tensor that no weights are.")
     return tensors
-
-
-def _holds_tensors(data: dict[str, Any]) -> bool:
-    return any(isinstance(value, Tensor) for value in data.values())

@@ -37,7 +37,7 @@ class Calibration:
     best_ece: float | None
     best_loss: float | None
     fitted: int  # pictures it was fitted to
-    unrivalled: bool  # of none of them a wrong class is held likelier than the true one
+    colder_is_better: bool  # of none of them a wrong class is held likelier than the true one
 
     @property
     def leaning(self) -> str:
@@ -64,7 +64,7 @@ def calibrated(outcomes: Outcomes, kept: Kept, temperature: float) -> Calibratio
         best_ece=after,
         best_loss=loss,
         fitted=len(kept),
-        unrivalled=kept.unrivalled(),
+        colder_is_better=kept.colder_is_better(),
     )
 
 

@@ -48,12 +48,12 @@ class Kept:
         """Return the temperature at which the mean cross entropy is least; None if there is no such one.
 
         There is none where no class is held likelier than the true one (the colder the better), or where the
-        scores say nothing of the classes (the hotter the better). The loss is convex in 1 / temperature, so
+        scores say nothing of the classes (no colder is better). The loss is convex in 1 / temperature, so
         Newton's steps find the one place where its slope is 0; those that leave the bounds or hardly shrink
         give way to halving.
         """
         low, high = 1 / HOTTEST, 1 / COLDEST
-        if self.unrivalled() or self._slope(high)[0] <= 0 or self._slope(low)[0] >= 0:
+        if self._unrivalled() or self._slope(high)[0] <= 0 or self._slope(low)[0] >= 0:
             return None
         sharpness, before = 1.0, math.inf
         for _ in range(STEPS):
@@ -67,6 +67,10 @@ class Kept:
                 return 1 / sharpness
         return None
 
+    def colder_is_better(self) -> bool:
+        """Whether that is why no temperature is best."""
+        return self._unrivalled() and self._slope(1.0)[0] < 0
+
     def at(self, temperature: float) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
         """Return the first guess's probability, whether it is right, and the loss, at a temperature."""
         confidence, right, losses = [], [], []
@@ -78,7 +82,7 @@ class Kept:
             losses.append(-logs.gather(1, labels[:, None])[:, 0].float())
         return torch.cat(confidence).numpy(), torch.cat(right).numpy(), torch.cat(losses).numpy()
 
-    def unrivalled(self) -> bool:
+    def _unrivalled(self) -> bool:
         """Whether no class is held likelier than the true one: no loss is too great for a colder network."""
         return all(
             bool((logits.amax(1) == logits.gather(1, labels[:, None])[:, 0]).all())

@@ -86,8 +86,8 @@ def parts(run: Records) -> dict[str, int]:
 
 def learned(run: Records) -> Counter[str]:
     """Count the pictures that were learned from by class; which of them a limit drew, no file says."""
-    limited = run.config.get("limit") is not None
-    return Counter(row["label"] for row in run.split if row["split"] == "train" and not limited)
+    found = Counter(row["label"] for row in run.split if row["split"] == "train")
+    return found if found.total() == parts(run).get("train") else Counter()
 
 
 def class_sizes(run: Records) -> list[tuple[str, int]]:

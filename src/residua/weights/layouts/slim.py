@@ -63,6 +63,6 @@ class Slim(Layout):
     def store(self, path: Path, tensors: dict[str, Tensor], metadata: Metadata) -> None:
         """As arrays by name: TensorFlow alone writes its checkpoints."""
         del metadata
-        if path.suffix != ".npz":
+        if path.suffix.lower() != ".npz":
             raise UserError(f"{path} cannot be written: weights for TF-Slim are written as .npz.")
         write_npz(path, tensors)
