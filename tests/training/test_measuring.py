@@ -173,6 +173,13 @@ def test_compiling_pays_where_the_training_wins_more_than_it_costs(
     assert said[0].startswith("Compiled" if pays else "Not compiled")
 
 
+def test_what_is_to_save_memory_is_not_compiled() -> None:
+    watch = Stated()
+    found, said = measured(settings(steps=100_000, checkpointing=True), only(compiled=True), watch)
+    assert not found.compiled and "compiled" not in watch.asked
+    assert said == ["Not compiled: that takes memory, which checkpointing is to save."]
+
+
 def test_a_machine_that_cannot_compile_is_told_in_a_sentence() -> None:
     broken = Stated(compiled=CompileError("no C++ compiler"))
     found, said = measured(settings(steps=100_000), only(compiled=True), broken)

@@ -138,6 +138,8 @@ def _compiled(settings: Settings, unsettled: Unsettled, watch: Stopwatch) -> Dec
     """Compile where the training wins more time than compiling takes."""
     if not unsettled.compiled:
         return settings, None
+    if settings.checkpointing:
+        return settings, "Not compiled: that takes memory, which checkpointing is to save."
     eager = watch.update(settings).each
     length = _seconds(settings, unsettled, watch)
     if length < SHORTEST:

@@ -19,7 +19,7 @@ AFTERWARDS = {
 def kept_memory() -> Iterator[None]:
     """Let the C library keep freed memory meanwhile, instead of giving it back to the system and asking anew.
 
-    Each page that comes from the system is zeroed first, which is a twelfth of an update of a ResNet-50. Only
+    Each page that comes from the system is zeroed first, which is a tenth of an update of a ResNet-50. Only
     glibc is told; elsewhere nothing changes.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
