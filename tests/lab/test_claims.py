@@ -145,6 +145,14 @@ def test_the_rows_of_the_papers_tables_are_there() -> None:
     assert [each.id for each in about("tables") if each.elsewhere] == ["two-3x3"]
 
 
+def test_a_table_or_figure_of_the_first_two_papers_has_its_page() -> None:
+    places: dict[tuple[str, str], set[int | None]] = {}
+    for each in published():
+        if each.source in ("v1", "v2") and each.place.startswith(("Table", "Figure")):
+            places.setdefault((each.source, each.place), set()).add(each.page)
+    assert len(places) >= 9 and all(len(pages) == 1 and None not in pages for pages in places.values())
+
+
 def test_every_published_network_is_held_against_its_depth() -> None:
     (tables,) = (each for each in experiments() if each.name == "tables")
     claimed = {each.of for each in tables.claims if each.quantity == "depth"}

@@ -459,7 +459,7 @@ def test_a_summary_keeps_what_people_wrote(lab: Path, tmp_path: Path) -> None:
         page = write_summary(record(lab, name), tmp_path)
     assert page == tmp_path / "quick" / "projections.md"
     text = page.read_text()
-    assert "| B is slightly better than A. | v1 Table 3 | B < A |".replace("<", "&lt;") in text
+    assert "| B is slightly better than A. | v1 Table 3, page 6 | B < A |".replace("<", "&lt;") in text
     assert "| the interval of the differences " in text and "both medians are shown" in text
     assert "![Median errors: A " in text and (tmp_path / "quick" / "projections-errors.svg").is_file()
     assert (tmp_path / "quick" / "projections.csv").read_text() == (
