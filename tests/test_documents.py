@@ -47,7 +47,17 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "document", ["data.md", "check.md", "packing.md", "recipes.md", "training.md", "evaluate.md", "report.md"]
+    "document",
+    [
+        "data.md",
+        "check.md",
+        "packing.md",
+        "augmentation.md",
+        "recipes.md",
+        "training.md",
+        "evaluate.md",
+        "report.md",
+    ],
 )
 def test_the_python_of_the_documents_runs(
     document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
