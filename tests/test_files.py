@@ -28,6 +28,14 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+def test_a_lock_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("text")
+    (tmp_path / "lock").symlink_to("precious")
+    with pytest.raises(UserError, match="cannot be written"), locked(tmp_path / "lock", tmp_path, "held"):
+        pass
+    assert (tmp_path / "precious").read_text() == "text"
+
+
 def test_the_root_is_no_new_folder() -> None:
     with pytest.raises(UserError, match="exists already"), new_folder(Path("/")):
         pass

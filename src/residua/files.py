@@ -103,6 +103,13 @@ def check_replaceable(path: Path) -> None:
         raise UserError(f"{path} is a device or a pipe: name a file.")
 
 
+def check_unlinked(folder: Path) -> None:
+    """Refuse a folder whose own files are links: who writes there would replace files elsewhere."""
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and not path.is_dir():
+            raise UserError(f"{path} is a link, and what it leads to would be replaced: remove it.")
+
+
 def check_files(*files: Path | None, inputs: Iterable[str | Path | None] = ()) -> None:
     """Find out before the work, not after it, that there is no place for its result, or only an input's."""
     for file in filter(None, files):
@@ -245,7 +252,7 @@ def _locked(path: Path) -> int:
     """Open and lock a file that whoever had it may be removing, and write into it who has it."""
     tries = 0
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
             _lock(handle)
             if _stands(path, handle):

@@ -13,6 +13,11 @@ def visible(text: str) -> str:
     return "".join(character if character.isprintable() else _escape(character) for character in text)
 
 
+def visible_lines(text: str) -> str:
+    """Write a text for people whose lines stay lines."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def markdown(text: str) -> str:
     """Write a text within a line of Markdown, which takes none of it for its own.
 

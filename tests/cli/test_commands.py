@@ -160,3 +160,21 @@ def test_every_public_name_is_there() -> None:
     assert set(residua.__all__) <= set(dir(residua))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         residua.nothing  # noqa: B018
+
+
+def test_no_word_of_a_model_file_reaches_the_terminal_as_a_command(tmp_path: Path) -> None:
+    from residua.weights.metadata import Metadata, Provenance
+    from residua.weights.modelfile import write_model
+
+    net, evil = residua.create("tiny_resnet"), "\x1b]0;title\x07\x9b31m"
+    stated = Metadata(
+        spec=net.spec.edit(name=evil), provenance=Provenance(source=evil, layout=evil, steps=(evil,))
+    )
+    write_model(tmp_path / "evil.safetensors", net.state_dict(), stated)
+    for words in (
+        ("inspect", "evil.safetensors"),
+        ("convert", "evil.safetensors", "-o", "again.safetensors"),
+    ):
+        for more in ((), ("--json",)):
+            done = run(*words, *more, folder=tmp_path)
+            assert done.returncode == 0 and not {"\x1b", "\x9b"} & set(done.stdout + done.stderr)

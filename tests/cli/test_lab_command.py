@@ -216,3 +216,11 @@ def test_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 def test_the_python_of_the_document_runs() -> None:
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "lab.md").read_text(), re.DOTALL)
     exec(block, {})  # noqa: S102 - our own document
+
+
+def test_no_word_of_an_experiment_reaches_the_terminal_as_a_command() -> None:
+    evil = "\x1b]0;title\x07"
+    texts = {"id": "c", "says": evil, "source": evil, "of": "a", "quantity": "depth", "number": "8"}
+    mine(title=evil, networks={"a": "cifar_resnet8"}, claims=[texts], trained=False, measurements=[])
+    told = run("run", "mine.yaml")
+    assert told.exit_code == 0 and "\x1b" not in told.output and "\\x1b]0;title" in told.stdout

@@ -174,6 +174,14 @@ def test_values_without_a_range_are_bad() -> None:
     assert "beyond 16 bits" in why(saved(Image.new("I", (4, 4), -1), "TIFF"))
 
 
+def test_a_tiff_of_countless_strips_is_refused() -> None:
+    numbers = {256: 1, 257: 9, 258: 8, 259: 1, 262: 1, 277: 1, 278: 1, 279: 1}  # tag: value
+    entries = [(tag, 4, 1, value) for tag, value in numbers.items()] + [(273, 4, 250_001, 200)]
+    header = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    header += b"".join(struct.pack("<HHII", *entry) for entry in sorted(entries)) + bytes(4)
+    assert "more pieces than any photo's" in why(header.ljust(200, b"\0") + bytes(4 * 250_001))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "MPO"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_all_orientations_are_turned_upright(kind: str, orientation: int) -> None:

@@ -121,6 +121,17 @@ def said(folder: Path) -> dict[str, Any]:
     return found
 
 
+def test_nothing_is_written_through_a_link_in_a_run(run: Path) -> None:
+    (run.parent / "precious").write_text("text")
+    (run / "report.html").symlink_to("../precious")
+    with pytest.raises(UserError, match=r"report\.html is a link"):
+        write_report(run)
+    assert (run.parent / "precious").read_text() == "text"
+    (run / "summary.json").unlink()
+    with pytest.raises(UserError, match=r"report\.html is a link"):
+        residua.resume(run)
+
+
 def test_the_page_says_what_the_evaluation_says(kept: Path, shown: Report) -> None:
     page, found = Page(shown.path), said(kept)
     assert shown.missing == () and shown.finished and shown.path == kept.parent / "page.html"

@@ -36,7 +36,7 @@ from residua.lab.reporting.judged import judged
 from residua.lab.reporting.keeping import Pages, write_pages
 from residua.lab.reporting.looks import families, looks
 from residua.lab.reporting.page import is_current, write_index, write_page
-from residua.lab.reporting.records import Record, find_records, read_record
+from residua.lab.reporting.records import ROWS, Record, find_records, read_record
 from residua.lab.reporting.summary import write_summary
 from residua.lab.reporting.svg import inline
 from residua.lab.reporting.throughout import gradients_throughout
@@ -519,6 +519,10 @@ def test_one_damaged_result_stands_in_no_others_way(tmp_path: Path) -> None:
         ({"networks": [{"label": "a"}]}, "has something else in place of its networks"),
         ({"claims": [{"verdict": "holds"}]}, "has something else in place of its claims"),
         ({"summary": {}}, "sums up other networks"),
+        (
+            {"trials": [{**dict.fromkeys(ROWS["trials"], 1), "trial": "../../elsewhere"}]},
+            "names a trial as no trial is named",
+        ),
         ({"training": [1]}, "has something else in place of its training"),
     ],
 )

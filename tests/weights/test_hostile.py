@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import tarfile
@@ -82,6 +83,47 @@ def bombs(folder: Path) -> None:
     (folder / "deep.pth").write_bytes(b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".")
 
 
+def word(text: str) -> bytes:
+    return b"X" + struct.pack("<I", len(text)) + text.encode()
+
+
+def called(module: str, name: str, arguments: bytes) -> bytes:
+    return f"c{module}\n{name}\n".encode() + arguments + b"R"
+
+
+def tricks(folder: Path) -> None:
+    """Pickles that no program writes: what they make takes more than they show."""
+    view = io.BytesIO()
+    torch.save({"conv1.weight": torch.zeros(1).expand(2**30)}, view)
+    with zipfile.ZipFile(view) as archive:
+        numbers = archive.read(next(name for name in archive.namelist() if name.endswith("data/0")))
+        (inner,) = [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
+    hiding = called("collections", "OrderedDict", b")") + word("state_dict") + inner[2:-1] + b"s}"
+    hiding += word("values") + called("collections", "OrderedDict", b")") + b"sb"
+    tuples = b"".join(b"h%ch%c\x86q%c" % (n, n, n + 1) for n in range(34))
+    for name, content in {
+        "taken": b"}" + word("a") + called("__builtin__", "bytearray", b"(J\xff\xff\xff\x3ft") + b"s",
+        "hidden": hiding,
+        "doubled": b"}" + word("a") + b"q\x000" + tuples + b"h\x22K\x01s",
+    }.items():
+        with zipfile.ZipFile(folder / f"{name}.pth", "w") as archive:
+            archive.writestr("archive/data.pkl", b"\x80\x02" + content + b".")
+            archive.writestr("archive/data/0", numbers)
+            archive.writestr("archive/version", "3\n")
+    bomb = (folder / "bomb.pt").read_bytes()
+    with zipfile.ZipFile(folder / "bomb.pt") as archive:
+        start, names = archive.start_dir, archive.namelist()
+    decoy = io.BytesIO(b"PK\x03\x04" + bytes(26))
+    with zipfile.ZipFile(decoy, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"")
+        begins = archive.fp.tell() if archive.fp else 0
+    directory = decoy.getvalue()[begins:-22]
+    end = bytearray(bomb[-22:])
+    end[12:20] = struct.pack("<LL", len(directory), start)
+    (folder / "two directories.pth").write_bytes(bomb[:-22] + directory + end)
+
+
 def disguises(folder: Path) -> None:
     """Files that are something else, or only half there."""
     with tarfile.open(folder / "weights.pth.tar", "w") as archive:
@@ -144,6 +186,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
     folder = tmp_path_factory.mktemp("hostile")
     payloads(folder)
     bombs(folder)
+    tricks(folder)
     disguises(folder)
     code = READ.replace("CANARY", repr(CANARY))
     done = subprocess.run(
@@ -155,7 +198,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
 
 
 def test_every_file_is_refused_in_one_sentence_with_little_memory_and_time(answers: Answers) -> None:
-    assert len(answers) == 12 + 4 + 11
+    assert len(answers) == 12 + 4 + 4 + 11
     for name, answer in answers.items():
         assert name in answer["sentence"] and "\n" not in answer["sentence"], answer
         assert not answer["ran"], answer
@@ -181,6 +224,10 @@ def test_the_payloads_are_real(tmp_path: Path) -> None:
     [
         ("bomb.pt", "would unpack to"),
         ("view.pt", "claim more numbers"),
+        ("taken.pth", "never runs code"),
+        ("hidden.pth", "has attributes"),
+        ("doubled.pth", "sized as no weights"),
+        ("two directories.pth", "damaged archive"),
         ("weights.pth.tar", "not a PyTorch file"),
         ("empty.pth", "not a PyTorch file"),
         ("zip.pth", "damaged archive"),

@@ -15,6 +15,7 @@ from residua.cli import lab_report
 from residua.cli.completion import experiments, one_of
 from residua.cli.options import Device, Json
 from residua.lab import LAB
+from residua.text import visible
 
 app = typer.Typer(help="Run the papers' experiments, and your own.", no_args_is_help=True)
 
@@ -131,7 +132,7 @@ def _print(lab: Path, results: Sequence[Mapping[str, Any]], json: bool) -> None:
     for record in (Record(lab, each, {}) for each in results):
         tables.show(networks_table(record))
         for remark in remarks(record):
-            typer.echo(remark, err=True)
+            typer.echo(visible(remark), err=True)
         if record.claims:
             tables.show(claims_table(record))
     return None

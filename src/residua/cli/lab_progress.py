@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from residua.lab.course import Course
 from residua.lab.sweep import Onlooker
 from residua.lab.trials import Trial
+from residua.text import visible_lines
 
 
 @contextlib.contextmanager
@@ -30,7 +31,7 @@ class Plain(Onlooker):
 
     def write(self, text: str) -> None:
         """Write lines that stay."""
-        print(text, file=sys.stderr, flush=True)
+        print(visible_lines(text), file=sys.stderr, flush=True)
 
     def began(self, course: Course, finished: int) -> None:
         """Write what there is to do."""
@@ -55,7 +56,7 @@ class Live(Plain):
 
     def write(self, text: str) -> None:
         """Write lines that stay above the bar."""
-        self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.bar.console.print(visible_lines(text), markup=False, highlight=False, soft_wrap=True)
 
     def moved(self, course: Course) -> None:
         """Move the bar."""

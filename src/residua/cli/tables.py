@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, RenderableType
+from rich.segment import Segments
 from rich.table import Table
 
 from residua.nets.description import describe, group_layers, quantity
@@ -18,7 +19,7 @@ from residua.nets.layers import Group
 from residua.nets.plan import Plan
 from residua.nets.plan import plan as expand
 from residua.nets.zoo import title
-from residua.text import visible
+from residua.text import visible, visible_lines
 
 if TYPE_CHECKING:
     from residua.weights.metadata import Metadata
@@ -30,7 +31,9 @@ RIGHT = ("depth", "output", "parameters", "multiply-adds", "input")  # numbers, 
 def show(what: RenderableType) -> None:
     """Print to standard output, uncut where that is not a terminal."""
     width = None if sys.stdout.isatty() else WIDE
-    Console(width=width, highlight=False, markup=False, emoji=False).print(what)
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    shown = (each._replace(text=visible_lines(each.text)) for each in console.render(what))
+    console.print(Segments(shown), end="")
 
 
 def models(rows: Iterable[dict[str, Any]]) -> Table:

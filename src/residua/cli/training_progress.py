@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from residua.text import visible_lines
 from residua.training.telling.watching import Choices, Watch, in_lines, in_words
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Plain(Watch):
     def write(self, text: str) -> None:
         """Write lines that stay; a training does not end because nobody listens any more."""
         try:
-            print(text, file=sys.stderr, flush=True)
+            print(visible_lines(text), file=sys.stderr, flush=True)
         except (OSError, ValueError):
             sys.stderr = _nowhere()
 
@@ -81,7 +82,7 @@ class Live(Plain):
     def write(self, text: str) -> None:
         """Write lines that stay above the bar."""
         try:
-            self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.bar.console.print(visible_lines(text), markup=False, highlight=False, soft_wrap=True)
         except (OSError, ValueError, SystemExit):  # the last is rich's for a pipe that was closed
             self.bar.console.file = _nowhere()
 

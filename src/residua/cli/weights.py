@@ -11,6 +11,7 @@ import typer
 from residua.cli.options import Json
 from residua.errors import UserError
 from residua.files import check_files
+from residua.text import visible
 
 
 def convert(
@@ -58,7 +59,7 @@ def convert(
     if json:
         return typer.echo(json_format.dumps({"out": str(out), **json_format.loads(metadata.to_json())}))
     for line in summary(metadata, to):
-        typer.echo(line)
+        typer.echo(visible(line))
     return typer.echo(f"written to {out}")
 
 
@@ -71,7 +72,7 @@ def inspect(
 
     metadata = run(file)
     if json:
-        return typer.echo(metadata.to_json())
+        return typer.echo(json_format.dumps(json_format.loads(metadata.to_json())))
     from residua.cli import tables
 
     return tables.show(tables.metadata(file, metadata))

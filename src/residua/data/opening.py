@@ -20,13 +20,29 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import STRIPOFFSETS, TILEOFFSETS, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 512 << 20
 MAX_SCANNED = 20 * MAX_PIXELS  # pixels times scans: a JPEG may have thousands of nearly empty scans
 MAX_HEADER_WORK = 50_000_000_000  # bytes, each counted at every read: Pillow may join all pieces at each
+MAX_STRIPS = 1_000_000  # bytes that say where a TIFF's strips or tiles are: Pillow makes an object of each
+
+
+class BadContentError(Exception):
+    """Why a file's content is no picture that can be read whole, as half a sentence."""
+
+
+class _Tiff(TiffImageFile):
+    """A TIFF whose strips are counted before Pillow makes anything of them."""
+
+    def _setup(self) -> None:
+        entries = self.tag_v2._tagdata
+        if any(len(entries.get(tag, b"")) > MAX_STRIPS for tag in (STRIPOFFSETS, TILEOFFSETS)):
+            raise BadContentError("its header has more pieces than any photo's")
+        super()._setup()
+
 
 # How files begin. Plain-text PNM is not here: Pillow may need hours for one.
 _READERS: dict[bytes, type[ImageFile.ImageFile]] = {
@@ -36,13 +52,9 @@ _READERS: dict[bytes, type[ImageFile.ImageFile]] = {
     b"GIF87a": GifImageFile,
     b"GIF89a": GifImageFile,
     b"BM": BmpImageFile,
-    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImageFile),
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _Tiff),
     **dict.fromkeys((b"P4", b"P5", b"P6"), PpmImageFile),
 }
-
-
-class BadContentError(Exception):
-    """Why a file's content is no picture that can be read whole, as half a sentence."""
 
 
 def content(file: Path) -> bytes:

@@ -10,7 +10,7 @@ from residua import __version__
 from residua.data.checking.checked import Progress
 from residua.data.dataset import Data
 from residua.data.pages import templates
-from residua.files import check_files, write_text
+from residua.files import check_files, check_unlinked, write_text
 from residua.judging.reporting import charts, overview, words
 from residua.judging.reporting.album import Album
 from residua.judging.reporting.judged import WORST, Judged
@@ -56,6 +56,8 @@ def write_report(
     """
     run, path = Records.read(folder), out or folder / REPORT
     check_files(path)
+    if not out:
+        check_unlinked(folder)
     sources = gather(run, data, progress)
     write_text(path, page(run, sources))
     return Report(path, run.finished, sources.judged, (*run.missing, *sources.missing))

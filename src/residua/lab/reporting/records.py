@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -202,6 +203,8 @@ def _wrong(result: Any, name: str, scale: str) -> str | None:
             isinstance(row, dict) and row.keys() >= fields for row in rows
         ):
             return f"has something else in place of its {field}"
+    if not all(re.fullmatch(r"\w[\w.-]*", str(row["trial"])) for row in result["trials"]):
+        return "names a trial as no trial is named"
     labels = {str(row["label"]) for row in result["networks"]}
     if not isinstance(result["summary"], dict) or not result["summary"].keys() >= labels:
         return "sums up other networks"

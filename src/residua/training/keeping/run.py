@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from residua.errors import UserError
-from residua.files import BusyError, locked, sweep, write_text
+from residua.files import BusyError, check_unlinked, locked, sweep, write_text
 from residua.judging.runfiles import CLASSES, CONFIG, ENVIRONMENT, LOG, SPLIT, SUMMARY
 from residua.text import finite
 from residua.training.asking.configfile import read_config, write_config
@@ -87,6 +87,7 @@ class Run:
                 )
             make(folder / STATE, anew=False)
             for place in (folder, folder / STATE):
+                check_unlinked(place)
                 sweep(place)
             run = cls(folder, held)
             run._unmark()
