@@ -28,6 +28,12 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+def test_a_replaced_file_stays_as_private_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "own").touch(mode=0o600)
+    write(tmp_path / "own", "text")
+    assert (tmp_path / "own").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_lock_is_not_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("text")
     (tmp_path / "lock").symlink_to("precious")

@@ -35,7 +35,9 @@ def replacing(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from None
     try:
         try:
-            permissions = temporary.stat().st_mode  # the user's; some writers would make the file private
+            permissions = (
+                (place if place.exists() else temporary).stat().st_mode
+            )  # not those that a writer gives
             yield temporary
             with temporary.open("rb+") as file:  # Windows syncs only what may be written
                 os.fsync(file.fileno())

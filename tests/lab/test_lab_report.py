@@ -339,6 +339,12 @@ def test_long_curves_are_thinned_in_figures_and_whole_in_tables(
     assert len(inline(drawing.paint(), "f0", drawing.alt)) < 150_000
 
 
+def test_a_label_that_looks_like_a_reference_is_a_label(tmp_path: Path) -> None:
+    told.write_lab(tmp_path, experiment(networks={'url(#a"b)': "cifar_resnet8", "href=#a": TINY}, claims=[]))
+    drawing = curves.curves(record(tmp_path, "mine"))
+    assert drawing and "url(#a" in inline(drawing.paint(), "f0", "")
+
+
 @pytest.mark.parametrize("name", MEASUREMENTS)
 def test_a_network_that_has_nothing_to_measure_is_left_out_of_a_figure(tmp_path: Path, name: str) -> None:
     found = write_lab(tmp_path, experiment(measurements=[name]))

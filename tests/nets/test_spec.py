@@ -56,6 +56,7 @@ NONSENSE: list[tuple[str, dict[str, Any], str]] = [
     ("cifar_resnet20", {"unit": ["basic"]}, "unit="),
     ("resnet50", {"num_classes": 10**400}, "num_classes=1000.*a whole number below"),
     ("resnet50", {"width": 1e300}, "width="),
+    ("resnet50", {"units": (1,) * 99, "widths": (8,) * 99}, "99 stages are not built"),
     ("resnet50", {"units": (10**9, 1, 1, 1)}, "more than 100,000 units"),
     ("vgg19", {"convolutions": (10**9, 1, 1, 1, 1)}, "more than 100,000 convolutions"),
     ("resnet50", {"self": 1}, "unknown field of resnet50 'self'"),

@@ -158,6 +158,7 @@ def is_preactivated(order: str) -> bool:
 
 
 MOST_UNITS = 100_000
+MOST_STAGES = 32
 
 GATED = ("exclusive_gating", "shortcut_only_gating")
 SCALED = (*GATED, "scaling")
@@ -282,6 +283,10 @@ def _check_stages(name: str, counts: tuple[int, ...], widths: tuple[int, ...]) -
     if not counts or len(counts) != len(widths):
         raise UserError(
             f"{name}={counts} is not valid with widths={widths}: both need one number for each stage."
+        )
+    if len(counts) > MOST_STAGES:
+        raise UserError(
+            f"{len(counts):,} stages are not built: more than {MOST_STAGES} halve nothing any more."
         )
     for label, numbers in ((name, counts), ("widths", widths)):
         for number in numbers:

@@ -59,4 +59,4 @@ def _named(text: str, name: str) -> str:
     used = dict.fromkeys(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text))
     short = {one or other: f"{name}n{place}" for place, (one, other) in enumerate(used)}
     text = NAMES.sub(lambda found: f' id="{short[found[1]]}"' if found[1] in short else "", text)
-    return re.sub(r'(href="#|url\(#)([^")]+)', lambda found: found[1] + short[found[2]], text)
+    return re.sub(r'(href="#|url\(#)([^")]+)', lambda found: found[1] + short.get(found[2], found[2]), text)
