@@ -35,13 +35,11 @@ def replacing(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from None
     try:
         try:
-            permissions = (
-                (place if place.exists() else temporary).stat().st_mode
-            )  # not those that a writer gives
+            mode = (place if place.exists() else temporary).stat().st_mode  # some writers set another
             yield temporary
             with temporary.open("rb+") as file:  # Windows syncs only what may be written
                 os.fsync(file.fileno())
-            temporary.chmod(permissions)
+            temporary.chmod(mode)
             if os.name == "nt":  # which renames no open file
                 os.close(handle)
                 handle = -1
