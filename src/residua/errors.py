@@ -12,6 +12,12 @@ class UserError(ValueError):
     exit_code = 2
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether it says that there is no room; PyTorch has no kind of its own for a processor's."""
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    return isinstance(error, MemoryError) or "can't allocate memory" in said or "out of memory" in said
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """Error for a name that does not exist, with the nearest that do."""
     known = sorted(set(known))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
+
+LARGEST = 2**64  # is no whole number's
 
 
 def visible(text: str) -> str:
@@ -24,8 +27,8 @@ def markdown(text: str) -> str:
     >>> markdown("a|b <i> *c*")
     'a\\\\|b &lt;i> \\\\*c\\\\*'
     """
-    signs = r"[\\|*`~\[\]]|\b_+|_+\b"
-    safe = re.sub(signs, lambda found: re.sub("(.)", r"\\\1", found[0]), visible(text))
+    signs = r"(?<=[^\W_])_+(?=[^\W_])|([\\|*`~\[\]_])"  # an underscore within a word is none
+    safe = re.sub(signs, lambda found: f"\\{found[1]}" if found[1] else found[0], visible(text))
     return safe.replace("&", "&amp;").replace("<", "&lt;")
 
 
@@ -52,3 +55,17 @@ def finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Read JSON that anybody may have written; what is none, too deep or no number to count with fails."""
+    try:
+        return json.loads(text, parse_int=_whole)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _whole(digits: str) -> int:
+    if abs(number := int(digits)) >= LARGEST:
+        raise ValueError("it has a number that is too large")
+    return number

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import residua
 from residua.nets.zoo import NAMES
@@ -139,6 +140,18 @@ def test_an_internal_error_says_how_to_see_more(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert stopped.value.code == 70
+
+
+def test_too_little_memory_is_said_as_such(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from residua import cli
+
+    monkeypatch.setattr(cli, "app", lambda: torch.empty(2**60, dtype=torch.uint8))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("residua: there is not enough memory for this: ")
 
 
 @pytest.mark.parametrize("words", [("--help",), ("models",), ("models", "--json"), ("describe", "resnet50")])

@@ -66,6 +66,9 @@ def test_the_recipe_of_the_scale_goes_before_that_of_the_experiment() -> None:
         ({"scales": {"quick": {"depths": ["x"]}}}, "depths=['x'] is not valid"),
         ({"scales": {"quick": {"without": ["c"]}}}, "unknown network of 'mine' 'c'"),
         ({"scales": {"quick": {"recipe": "papr"}}}, "unknown recipe 'papr': did you mean paper?"),
+        ({"scales": {"quick": {"depths": {name: [8, 14] * 6 for name in "abcdefghi"}}},
+          "networks": {"a": "cifar_resnet{a}{b}{c}{d}{e}{f}{g}{h}{i}"}},
+         "a, b, c, d, e, f, g, h, i make 5,159,780,352 networks of one: name fewer depths"),
         ({"scales": {"quick": {"depths": []}}, "networks": {"a": "cifar_resnet{depth}"}},
          "has no network at scale quick"),
         ({"scales": {"quick": {"without": ["a", "b"]}}}, "has no network at scale quick"),
@@ -146,6 +149,9 @@ def test_the_example_is_an_experiment_and_overwrites_nothing(tmp_path: Path) -> 
     assert [member.label for member in made.members("quick")] == ["all units", "some dropped"]
     with pytest.raises(UserError, match="exists, and is not overwritten"):
         write_example("mine", tmp_path)
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="exists, and is not overwritten"):
+        write_example("link", tmp_path)
     with pytest.raises(UserError, match="comes with Residua"):
         write_example("norm", tmp_path)
     with pytest.raises(UserError, match="folder of all trials"):

@@ -6,6 +6,7 @@ import re
 import sys
 from dataclasses import replace
 from functools import partial
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,20 @@ def test_the_index_leads_to_every_page(lab: Path, pages: dict[str, str]) -> None
     text = (lab / "index.html").read_text()
     held = sum(row["verdict"] == "holds" for row in record(lab, "tables").claims)
     assert f"{held} hold" in text and "What stands on the shortcut" in text
+
+
+def test_a_folder_that_is_called_as_no_experiment_may_be_is_said(tmp_path: Path) -> None:
+    write_lab(tmp_path, experiment())
+    results = (tmp_path / "mine").rename(tmp_path / "javascript:a") / "quick" / "results.json"
+    results.write_text(json.dumps({**json.loads(results.read_text()), "experiment": "javascript:a"}))
+    page = Page(write_index(tmp_path).read_text())
+    assert "a" not in {tag for tag, _ in page.elements}
+    assert "name='javascript:a' is not valid" in unescape((tmp_path / "index.html").read_text())
+
+
+def test_no_spreadsheet_runs_a_label(tmp_path: Path) -> None:
+    write_lab(tmp_path, experiment(networks={"=1+1": TINY, "b": {**TINY, "shortcut": "scaling"}}, claims=[]))
+    assert "\n'=1+1," in (tmp_path / "mine" / "quick" / "results.csv").read_text()
 
 
 def test_names_are_text(tmp_path: Path) -> None:

@@ -61,7 +61,12 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
         (b"[" * 1500, "is not valid YAML"),
         (b"a: &a [1]\nb: [*a, *a]", r"is not valid YAML: it has an alias \(\*name\), write out what"),
         (b"a: &a {c: 1}\nb: {<<: *a}", "is not valid YAML: it has an alias"),
-        (b"a: 2001-99-99", "is not valid YAML"),
+        (b"a: 2001-99-99", "is not valid YAML: '2001-99-99' is not valid as timestamp"),
+        (b"a: [!!int '']", "is not valid YAML: '' is not valid as int"),
+        (b"a: !!bool x", "is not valid YAML: 'x' is not valid as bool"),
+        (b"a: !!timestamp x", "is not valid YAML: 'x' is not valid as timestamp"),
+        (b"a: " + b"9" * 400, "is not valid YAML: '999+ is not valid as int"),
+        (b"a: " + b"9" * 5000, "is not valid YAML: '999+ is not valid as int"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(content: bytes, message: str, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from residua.errors import UserError
 from residua.weights.cache import cache_folder, file_sha256
 from residua.weights.download import fetch, fetch_repository
 from residua.weights.transfer import Patience
+from residua.weights.urls import fault
 
 CONTENT = Random(0).randbytes(1_000_000)  # noqa: S311 - not a secret
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -363,12 +364,25 @@ def test_redirects_end(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["http://example.invalid/net.pth", "ftp://127.0.0.1/net.pth", "file:///etc/passwd", "//"]
+    "place",
+    ["http://example.invalid/net.pth", "ftp://127.0.0.1/net.pth", "file:///etc/passwd", "//"],
 )
 def test_redirects_lead_nowhere_unsafe(site: Site, cache: Path, place: str) -> None:
     with pytest.raises(UserError, match=r"\(it redirects "):
         get(site.at("/net.pth", redirect(place)))
     assert seen(cache) == []
+
+
+def test_a_redirect_to_no_url_is_an_error(site: Site) -> None:
+    with pytest.raises(UserError, match="cannot be downloaded"):
+        get(site.at("/net.pth", redirect("http://[::1")))
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1/a", "https://localhost/a", "http://[::1]/a"])
+def test_another_host_leads_nobody_to_this_computer(place: str) -> None:
+    assert "only this computer may lead there" in (fault(place, by="https://example.org/a") or "")
+    assert fault(place, by="http://localhost:8000/a") is None
+    assert fault("https://example.com/a", by="https://example.org/a") is None
 
 
 def test_the_page_of_a_redirect_is_not_read(site: Site) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from residua import __version__
 from residua.cli import data, demo, evaluate, explain, inside, lab, nets, predict, report, train, weights
-from residua.errors import UserError
+from residua.errors import UserError, out_of_memory
 from residua.text import visible
 
 USER_ERROR, INTERNAL_ERROR = 2, 70
@@ -93,6 +93,10 @@ def _explained(error: Exception) -> int:
         return _said(str(error), error.exit_code)
     if isinstance(error, OSError):
         return _said(f"{error.filename or 'output'}: {error.strerror or error}.", USER_ERROR)
+    if out_of_memory(error):
+        return _said(
+            "there is not enough memory for this: choose a smaller batch, picture or network.", USER_ERROR
+        )
     kind = type(error).__name__
     return _said(f"internal error, {kind}: {error} (run `residua --debug ...` to see where)", INTERNAL_ERROR)
 

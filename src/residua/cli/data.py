@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,11 +116,11 @@ def pack(
 ) -> None:
     """Check data, and pack what can be used into one file that is read without decoding."""
     from residua.cli.progress import progress
+    from residua.data.packing.writing import check_absent
     from residua.data.packing.writing import pack as run
 
     check_files(out, inputs=[data])
-    if os.path.lexists(out):
-        raise UserError(f"{out} exists: remove it first, or give another name.")
+    check_absent(out)
     found = _found(data, root, val, seed, max_bad, workers, remembered=True)
     if found.training is None:
         raise UserError(str(found.unusable))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from residua.errors import UserError
+from residua.text import parse_json
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 CONFIG, ENVIRONMENT, SUMMARY, LOG = "config.yaml", "env.json", "summary.json", "log.txt"
@@ -18,7 +18,10 @@ ALWAYS = {"epoch", "step", "val_top1"}  # in every line of metrics
 
 
 class PlainLoader(yaml.SafeLoader):
-    """Reads YAML without aliases, of which ten lines may stand for more than any memory holds."""
+    """Reads YAML without aliases, of which ten lines may stand for more than any memory holds.
+
+    What is not of the kind that it says it is, and a number too large to count with, are errors of YAML too.
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Refuse what stands for something above it."""
@@ -26,6 +29,17 @@ class PlainLoader(yaml.SafeLoader):
             problem = "it has an alias (*name), write out what that stands for"
             raise yaml.composer.ComposerError(problem=problem)
         return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Make a value of what is written."""
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, int):
+                float(value)  # fails for one of a thousand bits
+        except (ValueError, LookupError, AttributeError, OverflowError):
+            shown = f"{node.value!r:.50} is not valid as {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(problem=shown) from None
+        return value
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -39,14 +53,14 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         try:
             found.append(_line(line))
-        except (ValueError, RecursionError):
+        except ValueError:
             if number < len(lines):
                 raise UserError(f"line {number} of {path} holds no metrics: it was changed.") from None
     return found
 
 
 def _line(line: bytes) -> dict[str, Any]:
-    value = json.loads(line)
+    value = parse_json(line)
     if not isinstance(value, dict) or not value.keys() >= ALWAYS:
         raise ValueError(line)
     return value

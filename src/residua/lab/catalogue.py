@@ -84,7 +84,7 @@ def write_example(name: str, folder: Path | None = None) -> Path:
     path = Path(folder or "", name if name.endswith(ENDINGS) else f"{name}.yaml")
     check_name(path.stem)
     _check_free(path.stem)
-    if path.exists():
+    if os.path.lexists(path):
         raise UserError(f"{path} exists, and is not overwritten: name another.")
     write_text(path, EXAMPLE.format(name=path.stem, file=path.name))
     return path

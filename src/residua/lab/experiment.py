@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from string import Formatter
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from residua.training.asking.changes import Changes
 from residua.training.recipes import RECIPES
 
 MEASUREMENTS = tuple(QUANTITIES)
+MOST_NETWORKS = 1000  # that one line may stand for
 DATA_DECIDES = ("num_classes", "in_channels", "input_size")  # of a network that is trained
 
 
@@ -182,5 +184,7 @@ def _placeholders(label: str, given: Any) -> set[str]:
 def _choices(depths: Depths, names: set[str]) -> Iterator[dict[str, int]]:
     """Every combination of the depths that a network asks for."""
     asked = [name for name in depths if name in names]
+    if (count := prod(len(depths[name]) for name in asked)) > MOST_NETWORKS:
+        raise UserError(f"{', '.join(asked)} make {count:,} networks of one: name fewer depths.")
     for values in product(*(depths[name] for name in asked)):
         yield dict(zip(asked, values, strict=True))

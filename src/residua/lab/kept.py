@@ -22,6 +22,7 @@ from residua.lab.makers import MADE
 from residua.lab.measurements import FOLDER, HOW, read_json, read_measured
 from residua.lab.notes import NOTES, notes_of
 from residua.lab.trials import Trial
+from residua.text import parse_json
 
 NAMES = re.compile(rf"(trial|made|summary)\.json|metrics\.jsonl|{FOLDER}/\w+\.jsonl?")
 THROUGH = f"{FOLDER}/{NOTES}"
@@ -131,14 +132,14 @@ def _read(path: Path, trial: str | None = None) -> Files:
             text = packed.read(LARGEST + 1)
         if len(text) > LARGEST:
             raise ValueError(f"it holds more than {LARGEST:,} bytes")
-        files = json.loads(text)
+        files = parse_json(text)
         if not isinstance(files, dict) or TRIAL not in files:
             raise ValueError("it is not of a trial")
         for name, each in files.items():
             _check(name, each)
-    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}.") from None
-    if trial and json.loads(files[TRIAL]) != json.loads(trial):
+    if trial and parse_json(files[TRIAL]) != parse_json(trial):
         raise UserError(f"{path} is not of the trial that its name says.")
     return files
 
@@ -149,7 +150,7 @@ def _check(name: str, text: object) -> None:
         raise ValueError(f"it holds {name!r}, which is no file of a trial")
     text.encode()
     lines = text.splitlines() if name.endswith("l") else [text]
-    objects = [json.loads(line) for line in lines if line or name.endswith("n")]
+    objects = [parse_json(line) for line in lines if line or name.endswith("n")]
     if not all(isinstance(each, dict) for each in objects):
         raise ValueError(f"its {name} is no object of JSON")
     if not all(READ[name](each) for each in objects if name in READ):
@@ -202,7 +203,7 @@ def _noted(run: Path) -> str:
 def _measured(files: Files) -> set[str]:
     """Return what was measured as it is measured now."""
     texts = {name: files.get(f"{FOLDER}/{name}.json", "{}") for name in HOW}
-    return {name for name, text in texts.items() if json.loads(text).get("version") == HOW[name].version}
+    return {name for name, text in texts.items() if parse_json(text).get("version") == HOW[name].version}
 
 
 def _alike(before: Files, files: Files) -> bool:

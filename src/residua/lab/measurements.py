@@ -15,7 +15,7 @@ from residua.lab.inside.parts import InapplicableError
 from residua.lab.taking import Found as Found
 from residua.lab.trained import Trained
 from residua.nets.spec import BATCH_NORMS, AnySpec, Spec
-from residua.text import finite
+from residua.text import finite, parse_json
 
 FOLDER, ERROR = "measured", "error"
 
@@ -59,8 +59,8 @@ def read_measured(run: Path, name: str) -> Found | None:
     """Return what was measured of a run; None if that has not been done, or in another way, or is damaged."""
     path = run / FOLDER / f"{name}.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
@@ -101,8 +101,8 @@ def write_json(path: Path, values: Mapping[str, Any], indent: int | None = 1) ->
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object that a file holds; nothing where there is none, or it is damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

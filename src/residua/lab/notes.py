@@ -14,7 +14,7 @@ from residua.lab.measurements import FOLDER
 from residua.lab.pictures import look_at
 from residua.lab.trained import some_of
 from residua.nets.network import Network, Vgg
-from residua.text import finite
+from residua.text import finite, parse_json
 from residua.training.settings import Settings
 from residua.training.telling.watching import Watch
 
@@ -61,7 +61,7 @@ def notes_of(run: Path) -> list[dict[str, Any]]:
     passes: dict[int, dict[str, Any]] = {}
     for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
-            line = json.loads(text)
+            line = parse_json(text)
         except ValueError:  # cut off
             continue
         first, last = line["norms"][0], line["norms"][-1]

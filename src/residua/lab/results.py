@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from residua.data.sources.table import table_text
 from residua.errors import UserError
 from residua.files import write_text
 from residua.judging.runfiles import SUMMARY
@@ -28,6 +26,7 @@ from residua.lab.verdicts import APART, REMARK, UNTRAINED, Verdict, judged_bound
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import title
+from residua.text import parse_json
 
 RESULTS, TABLE = "results.json", "results.csv"
 State = Literal["finished", "failed", "missing"]
@@ -152,15 +151,14 @@ class Results:
         write_text(self.folder / TABLE, self._table())
 
     def _table(self) -> str:
-        text, quantities = io.StringIO(), self.quantities()
-        writer = csv.writer(text, lineterminator="\n")
+        quantities = self.quantities()
         first = ["label", "network", "recipe", "seed", "state", "passes"]
-        writer.writerow([*first, *quantities, *COUNTED, "trial"])
+        rows: list[list[object]] = [[*first, *quantities, *COUNTED, "trial"]]
         recipes = {member.label: settings_in_words(member.changes) for member in self.members}
         for row in self.rows:
             measured = [row.values.get(quantity, "") for quantity in quantities]
             counted = [self.counted[row.label].get(name, "") for name in COUNTED]
-            writer.writerow(
+            rows.append(
                 [
                     *(row.label, row.network, recipes[row.label], row.seed, row.state, row.passes),
                     *(*measured, *counted, row.trial),
@@ -169,8 +167,8 @@ class Results:
         if not self.rows:
             for member in self.members:
                 counted = [self.counted[member.label].get(name, "") for name in COUNTED]
-                writer.writerow([member.label, title(member.spec), "", "", "counted", "", *counted, ""])
-        return text.getvalue()
+                rows.append([member.label, title(member.spec), "", "", "counted", "", *counted, ""])
+        return table_text(rows)
 
     def _labels(self, claim: Claim) -> dict[str, str]:
         return claim.labels(*self.experiment.scale(self.scale).ends)
@@ -286,13 +284,13 @@ def read_results(lab: Path, experiment: str, scale: str) -> dict[str, Any]:
     """Return what the last run of an experiment wrote."""
     path = folder_of(lab, experiment, scale) / RESULTS
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
             f"{experiment} has not been run at scale {scale} below {lab}: "
             f"`residua lab run {experiment} --scale {scale}` does that."
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}.") from None
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -16,6 +15,7 @@ from unicodedata import normalize
 
 from residua.errors import UserError, unknown
 from residua.files import regular
+from residua.text import parse_json
 from residua.weights.metadata import ClassEntry
 
 SIZE_LIMIT = 10_000_000  # bytes of a file with names
@@ -173,8 +173,8 @@ def _check(entries: Sequence[ClassEntry]) -> None:
 
 def _json_rows(text: str) -> Iterator[tuple[str, str]]:
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = parse_json(text)
+    except ValueError:
         raise UserError("it is not JSON.") from None
     if isinstance(data, dict):
         if data.keys() != {str(place) for place in range(len(data))}:

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypeVar
 from residua.errors import UserError
 from residua.nets.spec import FAMILIES, AnySpec
 from residua.nets.values import check_fields, checked, within
+from residua.text import parse_json
 
 VERSION = 1
 LARGEST_SIDE = 10_000  # pixels that a network sees; what a file says decides on memory
@@ -180,8 +181,8 @@ class Metadata:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = parse_json(text)
+    except ValueError:
         raise UserError("the metadata is not JSON.") from None
     if not isinstance(data, dict):
         raise UserError("the metadata is not a JSON object.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from residua.errors import UserError
 from residua.files import regular
+from residua.text import parse_json
 from residua.weights import hdf5, pickled
 from residua.weights.tensorfile import read_tensors
 from residua.weights.tensorflow import read_checkpoint, read_npz, without_training
@@ -80,8 +80,8 @@ def read_json(path: Path) -> dict[str, Any]:
     if len(text) > LONGEST:
         raise UserError(f"{path} is too large for a configuration.")
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = parse_json(text)
+    except ValueError:
         raise UserError(f"{path} is not JSON.") from None
     if not isinstance(data, dict):
         raise UserError(f"{path} is not a JSON object.")

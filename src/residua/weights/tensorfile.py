@@ -68,7 +68,10 @@ def stated_tensors(file: Any) -> dict[str, Stated]:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read all tensors of a safetensors file."""
     with open_safely(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        try:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        except SafetensorError as error:  # of a type that only its header's reader knows
+            raise UserError(f"{path} cannot be read: {_plain(error)}.") from None
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:

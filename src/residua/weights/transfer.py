@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
@@ -138,7 +138,7 @@ class Download:
         except HTTPError as error:
             error.close()
             raise self._refusal(error.code) from None
-        except (OSError, HTTPException, UnicodeError) as error:
+        except (OSError, HTTPException, ValueError) as error:  # a redirect may lead to no URL
             raise _FailedError(_reason(error), again=True) from None
         return response
 
@@ -187,12 +187,18 @@ class _Redirects(HTTPRedirectHandler):
 
     max_redirections = 5
 
+    def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
+        """Follow a redirect; the page that comes with it, however long, is not read."""
+        fp.close()
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         """Check where the redirect leads."""
-        fp.close()  # or urllib would read the page that comes with the redirect, however long
-        if reason := fault(newurl):
+        if reason := fault(newurl, by=req.full_url):
             raise _FailedError(f"it redirects to {shown(newurl)}: {reason}", again=False)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

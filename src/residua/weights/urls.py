@@ -7,8 +7,8 @@ import re
 from urllib.parse import urlsplit
 
 
-def fault(url: str) -> str | None:
-    """Say what is wrong with a remote URL, if anything is."""
+def fault(url: str, by: str | None = None) -> str | None:
+    """Say what is wrong with a remote URL, if anything is; another host leads nobody to this computer."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -18,6 +18,8 @@ def fault(url: str) -> str | None:
         return "it is not a valid URL"
     if "@" in parts.netloc:
         return "a URL with a password in it would be stored and shown"
+    if by and _is_loopback(host) and not _is_loopback(urlsplit(by).hostname or ""):
+        return "it is of this computer, and only this computer may lead there"
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)):
         return None
     return (

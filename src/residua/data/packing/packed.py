@@ -20,6 +20,7 @@ from residua.data.decoding import as_array, digest, with_channels
 from residua.data.facts import BadImageError, Facts
 from residua.errors import UserError
 from residua.files import regular
+from residua.text import parse_json
 
 VERSION = 1
 HEADER = 4096  # bytes before the pixels: fixed, so that pixels are written before their sum is known
@@ -192,9 +193,9 @@ def _tables(path: Path) -> tuple[Layout, dict[str, NDArray[Any]]]:
 
 def _facts(path: Path, layout: Layout, text: NDArray[np.uint8]) -> dict[str, Any]:
     try:
-        facts = json.loads(text.tobytes())
+        facts = parse_json(text.tobytes())
         names, classes, groups = facts["names"], facts["classes"], facts["groups"]
-    except (ValueError, RecursionError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         _damaged(path)
     lists = [names, classes, names if groups is None else groups]
     if not all(isinstance(each, list) and all(isinstance(one, str) for one in each) for each in lists):

@@ -49,13 +49,19 @@ def pack(
         raise UserError(f"{data.where!r} has no pictures to pack.")
     path = Path(out)
     with claimed(path), replacing(path) as temporary:
-        if os.path.lexists(path):
-            raise UserError(f"{str(path)!r} exists: remove it first, or give another name.")
+        check_absent(path)
         read = partial(shrunk, data, side=side, channels=channels)
         _check_space(path, data, read)
         with temporary.open("wb") as file:
             _write(file, data, read, channels, processors() if workers is None else workers, progress)
+        check_absent(path)  # somebody else's, written meanwhile
     return open_pack(path)
+
+
+def check_absent(path: Path) -> None:
+    """Refuse to write over anything."""
+    if os.path.lexists(path):
+        raise UserError(f"{str(path)!r} exists: remove it first, or give another name.")
 
 
 def limited(side: int | None) -> Needed:

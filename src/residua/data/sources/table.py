@@ -7,6 +7,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
@@ -34,6 +35,14 @@ def write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
             csv.writer(file).writerows(map(safe, rows))
     except UnicodeEncodeError as error:
         raise UserError(f"{str(path)!r} cannot hold the name {error.object!r}, which is no text.") from None
+
+
+def table_text(rows: Iterable[Iterable[object]]) -> str:
+    """Return rows as CSV, the header first; None is an empty cell."""
+    text = StringIO()
+    cells = (["" if cell is None else str(cell) for cell in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(map(safe, cells))
+    return text.getvalue()
 
 
 def safe(row: Iterable[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from residua.judging.runfiles import (
     PlainLoader,
     read_metrics,
 )
+from residua.text import parse_json
 
 MEASURED = ("train_loss", "lr", "images_per_second", "val_loss", "val_top1", "val_top5", "val_macro_f1")
 HUGE = 1e12  # no measurement is as large, nor its inverse
@@ -107,13 +107,13 @@ class _Folder:
             return otherwise
         try:
             return read(path)
-        except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
+        except (OSError, ValueError, TypeError, yaml.YAMLError):
             self.missing.append(f"{name} cannot be read: it is damaged, or was changed.")
             return otherwise
 
 
 def _object(path: Path) -> dict[str, Any]:
-    return _checked(json.loads(path.read_text(encoding="utf-8")))
+    return _checked(parse_json(path.read_text(encoding="utf-8")))
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _checked(value: Any) -> dict[str, Any]:
 
 
 def _texts(path: Path) -> tuple[str, ...]:
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = parse_json(path.read_text(encoding="utf-8"))
     if not isinstance(found, list):
         raise TypeError(found)
     return tuple(map(str, found))

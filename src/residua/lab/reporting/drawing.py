@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from residua.data.sources.table import table_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,8 +33,4 @@ class Drawing:
 
     def table(self) -> str:
         """Return what it shows as CSV; an empty cell is no number."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([["" if cell is None else cell for cell in row] for row in self.rows])
-        return text.getvalue()
+        return table_text([self.columns, *self.rows])

@@ -17,6 +17,7 @@ from residua.errors import UserError, unknown
 from residua.judging.runfiles import SUMMARY, read_metrics
 from residua.lab import TRIALS
 from residua.lab.catalogue import NAMES, experiment
+from residua.lab.experiment import check_name
 from residua.lab.makers import maker
 from residua.lab.measurements import read_json, read_measured
 from residua.lab.notes import notes_of
@@ -181,6 +182,7 @@ class Record:
 
 def read_record(lab: Path, name: str, scale: str) -> Record:
     """Read what an experiment came to at a scale; without any it is an error that says what to do."""
+    check_name(name)  # it becomes part of a link
     result = read_results(lab, name, scale)
     if wrong := _wrong(result, name, scale):
         raise UserError(f"{folder_of(lab, name, scale) / RESULTS} {wrong}: run the experiment once more.")

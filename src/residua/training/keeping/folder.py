@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from residua.errors import UserError
 from residua.judging.runfiles import BAD, CLASSES, CONFIG, DATA, ENVIRONMENT, LOG, REPORT, SPLIT, SUMMARY
+from residua.text import parse_json
 from residua.training.asking.configfile import read_config
 
 STATE, LOCK, BEGAN = "state", ".lock", "began.json"
@@ -95,7 +95,7 @@ def begun_when(folder: Path) -> tuple[int, str]:
 def said(path: Path, name: str) -> object:
     """Return a value of a JSON file, and nothing of one that lacks it."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return json.loads(path.read_text(encoding="utf-8"))[name]
+        return parse_json(path.read_text(encoding="utf-8"))[name]
     return None
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 from residua.errors import UserError
 from residua.files import BusyError, check_unlinked, locked, sweep, write_text
 from residua.judging.runfiles import CLASSES, CONFIG, ENVIRONMENT, LOG, SPLIT, SUMMARY
-from residua.text import finite
+from residua.text import finite, parse_json
 from residua.training.asking.configfile import read_config, write_config
 from residua.training.keeping.environment import changes, environment
 from residua.training.keeping.folder import (
@@ -255,10 +255,10 @@ class Run:
         """Read a file of the run."""
         path = self.folder / name
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return parse_json(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-        except (ValueError, RecursionError):
+        except ValueError:
             raise UserError(f"{path} is not valid JSON: it was changed.") from None
 
     def log(self, text: str) -> None:

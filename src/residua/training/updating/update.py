@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from residua.data.augmentation import mix
 from residua.data.loading.loader import Batch
-from residua.errors import UserError
+from residua.errors import UserError, out_of_memory
 from residua.nets.devices import in_precision
 from residua.nets.modules import StochasticDepth
 from residua.training.settings import Settings
@@ -133,9 +133,7 @@ class Updater:
 def _enough_memory(batch: int) -> Iterator[None]:
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError):
-        raise TooLargeError(batch) from None
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # as PyTorch says of a processor's
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
             raise
         raise TooLargeError(batch) from None
