@@ -1,5 +1,7 @@
 """Texts are for people's eyes, whatever is in them."""
 
+import json
+
 import pytest
 from markdown_it import MarkdownIt
 
@@ -20,12 +22,12 @@ def test_markdown_of_many_underscores_is_quick() -> None:
     assert markdown(signs + "b") == signs + "b" and len(markdown(signs)) == 400_001
 
 
-@pytest.mark.parametrize("text", ["", "[1", "[" * 100_000, "9" * 21, "-" + "9" * 5000, b"\xff"])
+@pytest.mark.parametrize("text", ["", "[1", "[" * 100_000, "9" * 310, "-" + "9" * 5000, b"\xff"])
 def test_json_that_is_none_or_cannot_be_counted_with_is_one_error(text: str | bytes) -> None:
     with pytest.raises(ValueError):
         parse_json(text)
 
 
 def test_json_is_read() -> None:
-    text = '{"a": [18446744073709551615, -1.5e300, null, true, "x"]}'
-    assert parse_json(text) == {"a": [2**64 - 1, -1.5e300, None, True, "x"]} == parse_json(text.encode())
+    said = {"a": [10**300, -1.5e300, None, True, "x"]}
+    assert parse_json(json.dumps(said)) == said == parse_json(json.dumps(said).encode())

@@ -1,9 +1,11 @@
-"""What a user did wrong, said in one sentence."""
+"""What a user did wrong, said in one sentence, and what is no mistake of a program."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory")  # on Linux, Windows, a GPU
 
 
 class UserError(ValueError):
@@ -15,7 +17,7 @@ class UserError(ValueError):
 def out_of_memory(error: Exception) -> bool:
     """Whether it says that there is no room; PyTorch has no kind of its own for a processor's."""
     said = str(error) if isinstance(error, RuntimeError) else ""
-    return isinstance(error, MemoryError) or "can't allocate memory" in said or "out of memory" in said
+    return isinstance(error, MemoryError) or any(words in said for words in NO_ROOM)
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:

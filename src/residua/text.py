@@ -8,8 +8,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-LARGEST = 2**64  # is no whole number's
-
 
 def visible(text: str) -> str:
     """Write a text for people: on one line, with what cannot be printed as an escape."""
@@ -57,8 +55,13 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a finite number of JSON, or null in the place of one."""
+    return value is None or (type(value) in (int, float) and finite(value) is not None)
+
+
 def parse_json(text: str | bytes) -> Any:
-    """Read JSON that anybody may have written; what is none, too deep or no number to count with fails."""
+    """Read JSON that anybody may have written; what is none, too deep or beyond all floats fails."""
     try:
         return json.loads(text, parse_int=_whole)
     except RecursionError:
@@ -66,6 +69,9 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _whole(digits: str) -> int:
-    if abs(number := int(digits)) >= LARGEST:
-        raise ValueError("it has a number that is too large")
+    number = int(digits)
+    try:
+        float(number)
+    except OverflowError:
+        raise ValueError("it has a number that is too large") from None
     return number

@@ -151,7 +151,7 @@ def test_too_little_memory_is_said_as_such(
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("residua: there is not enough memory for this: ")
+    assert capsys.readouterr().err.startswith("residua: there is not enough memory: choose ")
 
 
 @pytest.mark.parametrize("words", [("--help",), ("models",), ("models", "--json"), ("describe", "resnet50")])

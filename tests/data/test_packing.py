@@ -195,6 +195,18 @@ def test_a_file_that_exists_stays(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_file_that_appears_meanwhile_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def write(*_: int) -> None:
+        out.write_text("mine")
+
+    with pytest.raises(UserError, match="exists"):
+        pack(mixed(), out, progress=write)
+    assert out.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_too_little_space_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

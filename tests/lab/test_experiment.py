@@ -68,7 +68,7 @@ def test_the_recipe_of_the_scale_goes_before_that_of_the_experiment() -> None:
         ({"scales": {"quick": {"recipe": "papr"}}}, "unknown recipe 'papr': did you mean paper?"),
         ({"scales": {"quick": {"depths": {name: [8, 14] * 6 for name in "abcdefghi"}}},
           "networks": {"a": "cifar_resnet{a}{b}{c}{d}{e}{f}{g}{h}{i}"}},
-         "a, b, c, d, e, f, g, h, i make 5,159,780,352 networks of one: name fewer depths"),
+         "a, b, c, d, e, f, g, h, i make more than 1000 networks of one: name fewer depths"),
         ({"scales": {"quick": {"depths": []}}, "networks": {"a": "cifar_resnet{depth}"}},
          "has no network at scale quick"),
         ({"scales": {"quick": {"without": ["a", "b"]}}}, "has no network at scale quick"),

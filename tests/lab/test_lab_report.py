@@ -331,6 +331,15 @@ def test_a_training_without_numbers_is_drawn(tmp_path: Path) -> None:
     assert inline(drawing.paint(), "", "").count("<path") > 4
 
 
+@pytest.mark.parametrize("top1", ['"x"', "NaN", "[1]"])
+def test_a_training_of_other_things_than_numbers_is_said(tmp_path: Path, top1: str) -> None:
+    found = write_lab(tmp_path, experiment())
+    path = tmp_path / "trials" / found.rows[0].trial / "metrics.jsonl"
+    path.write_text(f'{{"epoch": 1, "step": 1, "val_top1": {top1}}}\n')
+    with pytest.raises(UserError, match="hold what is no number: they were changed"):
+        write_page(record(tmp_path, "mine"))
+
+
 def test_gradients_through_training_are_those_that_were_noted(tmp_path: Path) -> None:
     write_lab(tmp_path, experiment(measurements=["gradients"]))
     drawing = gradients_throughout(record(tmp_path, "mine"))
@@ -544,6 +553,11 @@ def test_one_damaged_result_stands_in_no_others_way(tmp_path: Path) -> None:
             {"trials": [{**dict.fromkeys(ROWS["trials"], 1), "trial": "../../elsewhere"}]},
             "names a trial as no trial is named",
         ),
+        (
+            {"trials": [{**dict.fromkeys(ROWS["trials"], 1), "values": {"error": "x"}}]},
+            "has something else in place of a trial's values",
+        ),
+        ({"summary": {"a": {"error": float("inf")}}}, "cannot be read: it has a number that is none"),
         ({"training": [1]}, "has something else in place of its training"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,23 @@ def test_notes_of_a_training_survive_whatever_cuts_it_short(tmp_path: Path) -> N
     note(tmp_path, 3, [1 / 3, 0.0])
     assert [(each["epoch"], each["ratio"]) for each in notes_of(tmp_path)] == [(1, 0.5), (2, None), (3, None)]
     assert notes_of(tmp_path)[2]["norms"] == [0.333333, 0.0]
+
+
+@pytest.mark.parametrize(
+    "line", ["3", '{"epoch": 1}', '{"epoch": 1, "norms": []}', '{"epoch": 1, "norms": ["x"]}']
+)
+def test_notes_of_something_else_are_said(tmp_path: Path, line: str) -> None:
+    note(tmp_path, 1, [0.5, 1.0])
+    (tmp_path / FOLDER / NOTES).write_text(line)
+    with pytest.raises(UserError, match="has a line that is no note of a pass"):
+        notes_of(tmp_path)
+
+
+def test_paths_of_many_units_are_read_as_they_were_written(tmp_path: Path) -> None:
+    found = {"summary": {"paths_mean": 1.0}, "detail": [comb(900, length) for length in range(901)]}
+    write_measured(tmp_path, "paths", found)
+    read = read_measured(tmp_path, "paths")
+    assert read is not None and read["detail"] == found["detail"]
 
 
 @given(st.lists(st.integers(-1500, 1500), max_size=30))

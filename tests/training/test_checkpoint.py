@@ -18,6 +18,7 @@ from torch import Tensor
 import residua
 from residua import UserError
 from residua.training.keeping.checkpoint import expect, newest, read, save
+from residua.weights.tensorfile import write
 
 State = dict[str, Tensor]
 
@@ -119,6 +120,17 @@ def test_a_file_of_another_kind_or_step_is_passed_over(tmp_path: Path) -> None:
         f"{step}.safetensors" for step in (7, 6, 5)
     ]
     assert old.exists()
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["[" * 100_000, "{", '{"checkpoint": 1, "step": 3}', '{"checkpoint": 1, "step": 3, "facts": 5}', "5"],
+)
+def test_a_checkpoint_that_says_something_else_is_passed_over(said: str, tmp_path: Path) -> None:
+    saved(tmp_path, 2)
+    write(tmp_path / "3.safetensors", state(3), said)
+    found = newest(tmp_path)
+    assert found is not None and found.step == 2 and "3.safetensors is damaged" in found.damaged[0]
 
 
 def test_another_network_is_named_by_a_tensor(tmp_path: Path) -> None:

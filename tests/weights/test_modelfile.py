@@ -231,6 +231,14 @@ def test_hostile_headers(kind: str, tmp_path: Path) -> None:
     assert time.perf_counter() - start < 2
 
 
+def test_numbers_of_a_kind_that_nothing_here_computes_with_are_refused(tmp_path: Path) -> None:
+    from residua.weights.tensorfile import read_tensors
+
+    odd = crafted(tmp_path / "odd.safetensors", {"a": entry(0, 3, [4], "F6_E2M3")}, bytes(3))
+    with pytest.raises(UserError, match=r"odd\.safetensors cannot be read: .*F6_E2M3"):
+        read_tensors(odd)
+
+
 def test_a_pipe_is_no_model_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "pipe cannot be read: it is a device or a pipe, not a file." in refused(tmp_path / "pipe")

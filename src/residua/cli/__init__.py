@@ -93,12 +93,13 @@ def _explained(error: Exception) -> int:
         return _said(str(error), error.exit_code)
     if isinstance(error, OSError):
         return _said(f"{error.filename or 'output'}: {error.strerror or error}.", USER_ERROR)
+    where = "(run `residua --debug ...` to see where)"
     if out_of_memory(error):
         return _said(
-            "there is not enough memory for this: choose a smaller batch, picture or network.", USER_ERROR
+            f"there is not enough memory: choose a smaller batch, picture or network {where}", USER_ERROR
         )
     kind = type(error).__name__
-    return _said(f"internal error, {kind}: {error} (run `residua --debug ...` to see where)", INTERNAL_ERROR)
+    return _said(f"internal error, {kind}: {error} {where}", INTERNAL_ERROR)
 
 
 def _said(sentence: str, code: int) -> int:

@@ -20,8 +20,16 @@ ALWAYS = {"epoch", "step", "val_top1"}  # in every line of metrics
 class PlainLoader(yaml.SafeLoader):
     """Reads YAML without aliases, of which ten lines may stand for more than any memory holds.
 
-    What is not of the kind that it says it is, and a number too large to count with, are errors of YAML too.
+    What is not of the kind that it says it is, what is nested too deep, and whole numbers beyond all floats
+    are errors of YAML too.
     """
+
+    def get_single_data(self) -> Any:
+        """Read a document."""
+        try:
+            return super().get_single_data()
+        except RecursionError:
+            raise yaml.composer.ComposerError(problem="it is nested too deep") from None
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Refuse what stands for something above it."""
@@ -35,9 +43,10 @@ class PlainLoader(yaml.SafeLoader):
         try:
             value = super().construct_object(node, deep)
             if isinstance(value, int):
-                float(value)  # fails for one of a thousand bits
-        except (ValueError, LookupError, AttributeError, OverflowError):
-            shown = f"{node.value!r:.50} is not valid as {node.tag.rpartition(':')[2]}"
+                float(value)
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
+            written = f"{node.value!r:.50}" if isinstance(node, yaml.ScalarNode) else "a list or a mapping"
+            shown = f"{written} is not valid as {node.tag.rpartition(':')[2]}"
             raise yaml.constructor.ConstructorError(problem=shown) from None
         return value
 

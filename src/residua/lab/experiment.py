@@ -184,7 +184,9 @@ def _placeholders(label: str, given: Any) -> set[str]:
 def _choices(depths: Depths, names: set[str]) -> Iterator[dict[str, int]]:
     """Every combination of the depths that a network asks for."""
     asked = [name for name in depths if name in names]
-    if (count := prod(len(depths[name]) for name in asked)) > MOST_NETWORKS:
-        raise UserError(f"{', '.join(asked)} make {count:,} networks of one: name fewer depths.")
+    if prod(len(depths[name]) for name in asked) > MOST_NETWORKS:
+        raise UserError(
+            f"{', '.join(asked)} make more than {MOST_NETWORKS} networks of one: name fewer depths."
+        )
     for values in product(*(depths[name] for name in asked)):
         yield dict(zip(asked, values, strict=True))

@@ -20,9 +20,9 @@ from residua.lab import TRIALS
 from residua.lab.carrying import TRIAL, again, is_done, is_trained, put
 from residua.lab.makers import MADE
 from residua.lab.measurements import FOLDER, HOW, read_json, read_measured
-from residua.lab.notes import NOTES, notes_of
+from residua.lab.notes import NOTES, is_noted, notes_of
 from residua.lab.trials import Trial
-from residua.text import parse_json
+from residua.text import finite, is_number, parse_json
 
 NAMES = re.compile(rf"(trial|made|summary)\.json|metrics\.jsonl|{FOLDER}/\w+\.jsonl?")
 THROUGH = f"{FOLDER}/{NOTES}"
@@ -151,6 +151,8 @@ def _check(name: str, text: object) -> None:
     text.encode()
     lines = text.splitlines() if name.endswith("l") else [text]
     objects = [parse_json(line) for line in lines if line or name.endswith("n")]
+    if finite(objects) != objects:
+        raise ValueError(f"its {name} has a number that is none")
     if not all(isinstance(each, dict) for each in objects):
         raise ValueError(f"its {name} is no object of JSON")
     if not all(READ[name](each) for each in objects if name in READ):
@@ -159,21 +161,10 @@ def _check(name: str, text: object) -> None:
 
 def _is_measured(line: Mapping[str, Any]) -> bool:
     """Whether it is a pass of the metrics, as far as they are read."""
-    return line.keys() >= ALWAYS and type(line["epoch"]) is int and _is_number(line["val_top1"])
+    return line.keys() >= ALWAYS and type(line["epoch"]) is int and is_number(line["val_top1"])
 
 
-def _is_noted(line: Mapping[str, Any]) -> bool:
-    """Whether it is a pass of the notes."""
-    norms = line.get("norms")
-    numbers = isinstance(norms, list) and norms != [] and all(map(_is_number, norms))
-    return type(line.get("epoch")) is int and numbers
-
-
-def _is_number(value: object) -> bool:
-    return value is None or type(value) in (int, float)
-
-
-READ = {METRICS: _is_measured, THROUGH: _is_noted}  # whose lines are read one by one
+READ = {METRICS: _is_measured, THROUGH: is_noted}  # whose lines are read one by one
 
 
 def _write(path: Path, files: Files) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
+from residua.errors import UserError
 from residua.lab.inside.gradients import gradient_norms
 from residua.lab.measurements import FOLDER
 from residua.lab.pictures import look_at
 from residua.lab.trained import some_of
 from residua.nets.network import Network, Vgg
-from residua.text import finite, parse_json
+from residua.text import finite, is_number, parse_json
 from residua.training.settings import Settings
 from residua.training.telling.watching import Watch
 
@@ -55,6 +56,13 @@ def note(run: Path, epoch: int, norms: Sequence[float]) -> None:
         file.write("\n" + json.dumps(finite(line)))
 
 
+def is_noted(line: Any) -> bool:
+    """Whether it is the note of a pass."""
+    norms = line.get("norms") if isinstance(line, dict) else None
+    numbers = isinstance(norms, list) and norms != [] and all(map(is_number, norms))
+    return numbers and type(line.get("epoch")) is int
+
+
 def notes_of(run: Path) -> list[dict[str, Any]]:
     """Return what was noted after each pass, with the ratio of the gradient at the first unit to the last."""
     path = run / FOLDER / NOTES
@@ -64,6 +72,8 @@ def notes_of(run: Path) -> list[dict[str, Any]]:
             line = parse_json(text)
         except ValueError:  # cut off
             continue
+        if not is_noted(line):
+            raise UserError(f"{path} has a line that is no note of a pass: it was changed.")
         first, last = line["norms"][0], line["norms"][-1]
         ratio = first / last if first is not None and last else None
         passes[line["epoch"]] = {**line, "ratio": ratio}  # a pass may have been made again

@@ -26,7 +26,7 @@ from residua.lab.verdicts import APART, REMARK, UNTRAINED, Verdict, judged_bound
 from residua.nets.plan import plan
 from residua.nets.spec import AnySpec
 from residua.nets.zoo import title
-from residua.text import parse_json
+from residua.text import finite, parse_json
 
 RESULTS, TABLE = "results.json", "results.csv"
 State = Literal["finished", "failed", "missing"]
@@ -285,6 +285,8 @@ def read_results(lab: Path, experiment: str, scale: str) -> dict[str, Any]:
     path = folder_of(lab, experiment, scale) / RESULTS
     try:
         found: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+        if finite(found) != found:
+            raise ValueError("it has a number that is none")
     except FileNotFoundError:
         raise UserError(
             f"{experiment} has not been run at scale {scale} below {lab}: "

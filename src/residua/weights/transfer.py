@@ -138,7 +138,9 @@ class Download:
         except HTTPError as error:
             error.close()
             raise self._refusal(error.code) from None
-        except (OSError, HTTPException, ValueError) as error:  # a redirect may lead to no URL
+        except ValueError:
+            raise _FailedError("it redirects to what is no URL", again=False) from None
+        except (OSError, HTTPException) as error:
             raise _FailedError(_reason(error), again=True) from None
         return response
 

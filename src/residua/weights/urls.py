@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 def fault(url: str, by: str | None = None) -> str | None:
-    """Say what is wrong with a remote URL, if anything is; another host leads nobody to this computer."""
+    """Say what is wrong with a remote URL, if anything is; another host redirects nobody to this computer."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -1,4 +1,4 @@
-"""Tables of pictures as CSV: any name survives, and no spreadsheet runs one."""
+"""Tables as CSV, those of pictures above all: any name survives, and no spreadsheet runs one."""
 
 from __future__ import annotations
 

@@ -18,11 +18,13 @@ from residua.judging.runfiles import SUMMARY, read_metrics
 from residua.lab import TRIALS
 from residua.lab.catalogue import NAMES, experiment
 from residua.lab.experiment import check_name
+from residua.lab.kept import DRAWN
 from residua.lab.makers import maker
 from residua.lab.measurements import read_json, read_measured
 from residua.lab.notes import notes_of
 from residua.lab.results import RESULTS, folder_of, read_results
 from residua.lab.scales import SCALES, settings_in_words
+from residua.text import is_number
 
 Values = Mapping[str, Any]
 FIELDS = ("experiment", "title", "question", "scale", "complete", "networks", "trials", "summary", "claims")
@@ -160,11 +162,7 @@ class Record:
 
     def courses(self, label: str) -> list[Course]:
         """Return how each training of a network went."""
-        return [
-            _course(row["seed"], read_metrics(self._run(row)))
-            for row in self._rows(label)
-            if self._run(row).exists()
-        ]
+        return [_course(row["seed"], self._run(row)) for row in self._rows(label) if self._run(row).exists()]
 
     def through_training(self, label: str) -> dict[int, list[Values]]:
         """Return the gradients that were taken down after each pass, by seed."""
@@ -205,11 +203,20 @@ def _wrong(result: Any, name: str, scale: str) -> str | None:
             isinstance(row, dict) and row.keys() >= fields for row in rows
         ):
             return f"has something else in place of its {field}"
-    if not all(re.fullmatch(r"\w[\w.-]*", str(row["trial"])) for row in result["trials"]):
-        return "names a trial as no trial is named"
+    if wrong := _wrong_trials(result["trials"]):
+        return wrong
     labels = {str(row["label"]) for row in result["networks"]}
     if not isinstance(result["summary"], dict) or not result["summary"].keys() >= labels:
         return "sums up other networks"
+    return None
+
+
+def _wrong_trials(rows: list[Values]) -> str | None:
+    if not all(re.fullmatch(r"\w[\w.-]*", str(row["trial"])) for row in rows):  # it becomes part of a path
+        return "names a trial as no trial is named"
+    values = [row["values"] for row in rows]
+    if not all(isinstance(each, dict) and all(map(is_number, each.values())) for each in values):
+        return "has something else in place of a trial's values"
     return None
 
 
@@ -251,12 +258,15 @@ def _place(found: tuple[str, str]) -> tuple[int, str, int]:
     return NAMES.index(name) if name in NAMES else len(NAMES), name, list(SCALES).index(scale)
 
 
-def _course(seed: int, lines: Sequence[Values]) -> Course:
-    lines = [line for line in lines if line.get("val_top1") is not None]
+def _course(seed: int, run: Path) -> Course:
+    lines = read_metrics(run)
+    lines = [{name: line.get(name) for name in DRAWN} for line in lines if line["val_top1"] is not None]
+    if not all(is_number(value) for line in lines for value in line.values()):
+        raise UserError(f"the metrics of {run} hold what is no number: they were changed.")
     return Course(
         seed,
         [line["epoch"] for line in lines],
         [100 - line["val_top1"] for line in lines],
-        [line.get("train_loss") for line in lines],
-        [line.get("val_loss") for line in lines],
+        [line["train_loss"] for line in lines],
+        [line["val_loss"] for line in lines],
     )

@@ -38,7 +38,7 @@ def read_config(path: Path) -> dict[str, Any]:
             values = yaml.load(file.read(), _Loader)  # noqa: S506 - a safe loader
     except (OSError, UnicodeError) as error:
         raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         first, _, _ = str(error).partition("\n")
         raise UserError(f"{path} is not valid YAML: {first}.") from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):

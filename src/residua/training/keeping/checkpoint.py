@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from residua.errors import UserError
+from residua.text import parse_json
 from residua.weights.tensorfile import (
     KEY,
     KINDS,
@@ -101,16 +102,20 @@ def _facts(path: Path, step: int) -> dict[str, Any]:
     """Hold a whole checkpoint against its checksum, and return what it says."""
     with open_safely(path) as file:
         stated = file.metadata() or {}
+        known = all(each.kind in KINDS for each in stated_tensors(file).values())
     try:
-        whole = stated_digest(stated) != "" and is_whole(path)
+        whole = known and stated_digest(stated) != "" and is_whole(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     if not whole:
         raise _damaged(path)
-    said = json.loads(stated[KEY])
-    if (said.get("checkpoint"), said.get("step")) != (VERSION, step):
+    try:
+        said = parse_json(stated[KEY])
+        of, facts = (said["checkpoint"], said["step"]), dict(said["facts"])
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(path) from None
+    if of != (VERSION, step):
         raise UserError(f"{path} is no checkpoint of step {step} of this version of Residua.")
-    facts: dict[str, Any] = said["facts"]
     return facts
 
 
