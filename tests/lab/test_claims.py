@@ -120,7 +120,9 @@ def test_every_published_claim_says_where_it_stands() -> None:
         assert each.place or each.ours or each.source in ("arithmetic", "torchvision"), each.id
     told = [each for each in published() if not each.trained]
     assert {each.id for each in told} == {
-        each.id for each in published() if each.classes == 1000 or each.of == "resnet-1202"
+        each.id
+        for each in published()
+        if each.classes == 1000 or each.of == "resnet-1202" or "one layer a unit" in (each.of or "")
     }
 
 
@@ -141,7 +143,7 @@ def test_the_rows_of_the_papers_tables_are_there() -> None:
     assert tables["v1", "Table 1", "multiply_adds"] == 5
     assert tables["v2", "Table 1", "error"] == 14
     assert tables["v2", "Table 2", "error"] == 10
-    assert tables["v2", "Table 3", "error"] == 10
+    assert tables["v2", "Table 3", "error"] == 12
     assert [each.id for each in about("tables") if each.elsewhere] == ["two-3x3"]
 
 

@@ -74,6 +74,7 @@ def test_networks_differ_in_colour_marker_and_dashes() -> None:
     assert len({str(line.get_color()) for line in lines}) == len(NETWORKS)
     assert len({str(line.get_marker()) for line in lines}) == len(NETWORKS)
     assert len({str(vars(line)["_unscaled_dash_pattern"]) for line in lines}) == len(NETWORKS)
+    assert len({style.look_of(place) for place in range(49)}) == 49  # many networks have a look each
     grey = [0.299 * red + 0.587 * green + 0.114 * blue for red, green, blue in map(rgb, style.LOOKS)]
     assert max(grey) < 0.75  # each is dark enough to be seen on white
 

@@ -30,8 +30,8 @@ from residua.lab.inside.responses import Responses
 from residua.lab.inside.responses import responses as responses_of
 from residua.lab.inside.style import LOOKS
 from residua.lab.measurements import write_json, write_measured
-from residua.lab.reporting import curves, errors, inner, making
-from residua.lab.reporting.amounts import number
+from residua.lab.reporting import curves, errors, inner, making, summary
+from residua.lab.reporting.amounts import in_words, number
 from residua.lab.reporting.drawings import drawings
 from residua.lab.reporting.judged import judged
 from residua.lab.reporting.keeping import Pages, write_pages
@@ -45,6 +45,7 @@ from residua.lab.reporting.words import answer, unmeasured
 from residua.lab.results import gather
 from residua.lab.running import run_experiment
 from residua.lab.trials import trials
+from residua.lab.verdicts import FAILS, HOLDS, OPEN
 
 OWN = {  # figures beside errors and curves
     "gradients": {"gradients-initial", "gradients-final", "gradient-ratio", "gradients-throughout"},
@@ -162,9 +163,9 @@ def test_numbers_have_the_digits_that_are_worth_reading(value: float, text: str)
 def test_numbers_of_another_scale_stand_beside(lab: Path, pages: dict[str, str]) -> None:
     row = re.search(r"<tr><td>ResNet-20 has an error of 8.75%.*?</tr>", pages["degradation"], re.DOTALL)
     assert row and "beside" in row[0] and "another scale: not to be compared" in row[0] and "8.75%" in row[0]
-    assert "10 claims of which nothing is measured" in pages["degradation"]
+    assert "14 claims of which nothing is measured" in pages["degradation"]
     said = unmeasured(judged(record(lab, "degradation")))
-    assert said == "Claims of which nothing was measured: 5 at this scale and 5 without a training at any."
+    assert said == "Claims of which nothing was measured: 9 at this scale and 5 without a training at any."
     assert "plain-8 &lt; plain-20" in pages["degradation"] and "{deep}" not in pages["degradation"]
 
 
@@ -172,6 +173,28 @@ def test_what_is_told_wrongly_elsewhere_is_said(pages: dict[str, str]) -> None:
     assert "Told elsewhere: The sum begins at i = 1" in pages["gradients"]
     assert "1,170,648, which is a misprint" in pages["tables"]
     assert "Said elsewhere" not in pages["degradation"]
+
+
+def test_a_kept_page_says_what_is_told_wrongly_elsewhere_and_all_that_was_measured(
+    lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary, "SHOWN", 1)
+    text = write_summary(record(lab, "gradients"), tmp_path).read_text()
+    assert "## Said elsewhere" in text and "Told elsewhere: The sum begins at i = 1" in text
+    quantities = record(lab, "gradients").quantities
+    assert len(quantities) > 2 and all(f"| label | n | {in_words(name)} |" in text for name in quantities)
+    assert "Said elsewhere" not in write_summary(record(lab, "degradation"), tmp_path).read_text()
+
+
+def test_an_answer_says_how_many_claims_are_no_papers(lab: Path, tmp_path: Path) -> None:
+    assert "1 of these is the lab's own, or judged by a bound of its own." in answer(record(lab, "gradients"))
+    judged_ = [row for row in record(lab, "lesions").claims if row["verdict"] in (HOLDS, FAILS, OPEN)]
+    ours = sum(bool(row["claim"].get("ours")) for row in judged_)
+    assert 1 < ours < len(judged_)
+    assert f"{ours} of these are the lab's own, or judged by a bound of its own." in answer(
+        record(lab, "lesions")
+    )
+    assert "lab's own" not in " ".join(answer(record(lab, "degradation")))
 
 
 def test_a_partial_sweep_says_what_is_missing(lab: Path, pages: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """Layer responses against the same numbers taken from the modules by hand."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 import residua
 from lab.inside import BATCHES, PIXELS, PLAIN, VARIANTS, assert_unchanged, failing, state_of, tiny, tiny_vgg
 from residua import UserError
+from residua.lab.inside import lesions
 from residua.lab.inside.responses import Moments, measured_places, responses
 
 
@@ -109,3 +111,17 @@ def test_units_that_are_left_out_respond_no_more() -> None:
 def test_no_pictures_are_no_responses() -> None:
     with pytest.raises(UserError, match="at least one picture"):
         residua.responses(tiny(), [])
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda network: residua.responses(network, [(torch.zeros(1, 4), torch.zeros(1, dtype=torch.long))]),
+        lambda network: residua.gradients(network, torch.zeros(1, 4), torch.zeros(1, dtype=torch.long)),
+        lambda network: residua.paths(network, torch.zeros(1, 4), torch.zeros(1, dtype=torch.long)),
+        lambda network: lesions.each(network, [(torch.zeros(1, 4), torch.zeros(1, dtype=torch.long))]),
+    ],
+)
+def test_a_network_of_another_library_is_said_to_be_one(measure: Callable[[Any], object]) -> None:
+    with pytest.raises(UserError, match="a Linear is no network of Residua: convert its weights"):
+        measure(torch.nn.Linear(4, 2))

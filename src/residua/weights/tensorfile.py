@@ -34,7 +34,10 @@ def open_safely(path: Path) -> safe_open:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     if size < 10 or header > size - 8:
-        raise UserError(f"{path} is no safetensors file, or cut off: it ends before its header does.")
+        hint = (
+            "" if path.suffix == ".safetensors" else " `residua convert` makes one of other libraries' files."
+        )
+        raise UserError(f"{path} is no safetensors file, or cut off: it ends before its header does.{hint}")
     if header > HEADER_LIMIT:
         raise UserError(f"{path} is refused: its header of {header:,} bytes is larger than any model's.")
     try:

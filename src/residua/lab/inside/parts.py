@@ -43,8 +43,18 @@ class Parts:
     head: Run
 
 
+def check_ours(network: object) -> None:
+    """Fail for a network of another library, whose parts nobody knows here."""
+    if not isinstance(network, (Network, Vgg)):
+        raise UserError(
+            f"a {type(network).__name__} is no network of Residua: convert its weights (`residua convert`), "
+            "and measure what residua.load(...).network is."
+        )
+
+
 def parts_of(network: Network | Vgg) -> Parts:
     """Take a network apart; the parts are its own modules, nothing is copied."""
+    check_ours(network)
     if isinstance(network, Network):
         return Parts(network.stem, tuple(map(_of_unit, network.units)), network.head)
     features = [block.main for name, block in network.plan.blocks if name == "features"]

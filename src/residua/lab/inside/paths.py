@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from residua.lab.inside.choosing import sequences
-from residua.lab.inside.parts import InapplicableError
+from residua.lab.inside.parts import InapplicableError, check_ours
 from residua.lab.inside.passes import kept_pass, norms
 from residua.nets.network import Network, Vgg
 from residua.nets.values import at_least, within
@@ -150,6 +150,7 @@ def _through(paths: Sequence[Iterable[int]], count: int) -> Tensor:
 
 
 def _units(network: Network | Vgg) -> int:
+    check_ours(network)
     if not isinstance(network, Network) or not network.spec.residual:
         raise InapplicableError(
             "this network has no shortcuts: one path leads through it, and nothing can be sampled."

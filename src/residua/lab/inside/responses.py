@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from residua.errors import UserError
-from residua.lab.inside.parts import Batches, fitted, undisturbed
+from residua.lab.inside.parts import Batches, check_ours, fitted, undisturbed
 from residua.nets.layers import Chain
 from residua.nets.network import Network, Vgg
 
@@ -96,6 +96,7 @@ def responses(network: Network | Vgg, batches: Batches) -> Responses:
 def measured_places(network: Network | Vgg) -> list[tuple[str, str, Measured]]:
     """Return each convolution of the main path, the module behind which it is measured, and which that is."""
     found = []
+    check_ours(network)
     for name, block in network.plan.blocks:
         prefix = f"{name}." if name else ""
         for chain in (block.before, block.residual, block.after):

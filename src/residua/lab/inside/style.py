@@ -93,7 +93,14 @@ def looks_of(found: Mapping[str, Any], looks: Mapping[str, Look] | None = None) 
         raise UserError("there is nothing to draw: measure at least one network.")
     if looks:
         return [looks[name] for name in found]
-    return [LOOKS[place % len(LOOKS)] for place in range(len(found))]
+    return [look_of(place) for place in range(len(found))]
+
+
+def look_of(place: int) -> Look:
+    """Return a look; in each round through the colours markers and dashes are others."""
+    around, colour = divmod(place, len(LOOKS))
+    marker, dashes = ((colour + step * around) % len(LOOKS) for step in (1, 2))
+    return Look(LOOKS[colour].colour, LOOKS[marker].marker, LOOKS[dashes].dashes)
 
 
 def curve(

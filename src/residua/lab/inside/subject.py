@@ -31,6 +31,7 @@ from residua.nets.zoo import spec
 from residua.weights.create import create
 from residua.weights.metadata import ClassEntry, Metadata, Preprocessing
 from residua.weights.model import Stored
+from residua.weights.sources import READERS
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def subject(
 def _is_network(model: str) -> bool:
     """Whether it names a network to build, whatever folder has the same name; neither name nor file fails."""
     file = Path(model)
-    if file.is_file() or file.suffix.lower() == ".safetensors":
+    if file.is_file() or len(file.parts) > 1 or file.suffix.lower() in READERS:
         return False
     try:
         spec(model)

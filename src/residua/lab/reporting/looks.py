@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from residua.lab.inside.style import LOOKS, Look
+from residua.lab.inside.style import Look, look_of
 from residua.lab.reporting.records import Record
 
 Families = dict[str, dict[int, str]]
@@ -25,16 +25,12 @@ def looks(record: Record) -> dict[str, Look]:
     """Return a look for every label; in families the colour says the depth, marker and dashes the family."""
     found = families(record)
     if not found:
-        return {label: _look(place) for place, label in enumerate(record.networks)}
+        return {label: look_of(place) for place, label in enumerate(record.networks)}
     depths = sorted({depth for labels in found.values() for depth in labels})
     return {
-        label: _look(depths.index(depth))._replace(
-            marker=_look(place).marker, dashes=_look(len(found) - 1 - place).dashes
+        label: look_of(depths.index(depth))._replace(
+            marker=look_of(place).marker, dashes=look_of(len(found) - 1 - place).dashes
         )
         for place, labels in enumerate(found.values())
         for depth, label in labels.items()
     }
-
-
-def _look(place: int) -> Look:
-    return LOOKS[place % len(LOOKS)]

@@ -10,7 +10,7 @@ from residua.files import check_folder, write_text
 from residua.lab.kept import keep, restore
 from residua.lab.reporting import amounts, making, words
 from residua.lab.reporting.drawings import drawings
-from residua.lab.reporting.judged import judged
+from residua.lab.reporting.judged import Judged, judged
 from residua.lab.reporting.records import Record
 from residua.lab.reporting.svg import lean
 from residua.lab.results import TABLE
@@ -19,7 +19,7 @@ from residua.text import markdown, visible
 LIST = "README.md"
 WHY = "\n## Why\n"
 CLAIMS = ("claim", "place", "paper", "measured", "n", "verdict", "why")
-SHOWN = 8  # quantities of a network
+SHOWN = 8  # quantities of a network, side by side
 
 
 def write_summary(record: Record, into: Path, say: Callable[[str], object] = str) -> Path:
@@ -97,8 +97,9 @@ def _page(record: Record, figures: Sequence[str]) -> str:
         markdown(words.HOW_MEASURED) if looked and record.trials else "",
         table(CLAIMS, looked) if looked else "",
         words.unmeasured(claims),
+        *_elsewhere(claims),
         "## Networks",
-        _networks(record),
+        *_networks(record),
         *(["## Figures", *figures] if figures else []),
         "## What cannot be concluded",
         "\n".join(f"- {sentence}" for sentence in words.limits(record)),
@@ -107,20 +108,37 @@ def _page(record: Record, figures: Sequence[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _networks(record: Record) -> str:
-    """Return n, median and range of every network."""
-    quantities = record.quantities[:SHOWN]
-    rows = []
-    for row in record.result["networks"]:
-        found = record.result["summary"].get(row["label"], {})
-        n = max((each["n"] for each in found.values()), default=0)
-        counted = (row["depth"], f"{row['parameters']:,}", f"{row['multiply_adds']:,}")
-        cells = [amounts.spread(found.get(name), name) for name in quantities]
-        rows.append(
-            (row["label"], record.described(row["label"]), *counted, *([n, *cells] if quantities else []))
+def _elsewhere(claims: Sequence[Judged]) -> list[str]:
+    """Return what is told wrongly elsewhere, and what is said by way of remark."""
+    told = [f"{row.says} ({row.where}) Told elsewhere: {row.elsewhere}" for row in claims if row.elsewhere]
+    return ["## Said elsewhere", "\n".join(f"- {markdown(text)}" for text in told)] if told else []
+
+
+def _networks(record: Record) -> list[str]:
+    """Return what every network is, and n, median and range of what was measured of it."""
+    labels = [row["label"] for row in record.result["networks"]]
+    sizes = [
+        (
+            row["label"],
+            record.described(row["label"]),
+            row["depth"],
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds']:,}",
         )
-    named = ["n", *map(amounts.in_words, quantities)] if quantities else []
-    return table(("label", "network and edits", "depth", "parameters", "multiply-adds", *named), rows)
+        for row in record.result["networks"]
+    ]
+    tables = [table(("label", "network and edits", "depth", "parameters", "multiply-adds"), sizes)]
+    for first in range(0, len(record.quantities), SHOWN):
+        some = record.quantities[first : first + SHOWN]
+        rows = [(label, *_measured(record, label, some)) for label in labels]
+        tables.append(table(("label", "n", *map(amounts.in_words, some)), rows))
+    return tables
+
+
+def _measured(record: Record, label: str, quantities: Sequence[str]) -> list[object]:
+    found = record.result["summary"].get(label, {})
+    n = max((each["n"] for each in found.values()), default=0)
+    return [n, *(amounts.spread(found.get(name), name) for name in quantities)]
 
 
 def _list(into: Path) -> str:

@@ -58,6 +58,10 @@ def answer(record: Record) -> list[str]:
         f"{so_far}of {judged} {claims} that can be judged at scale {record.scale}, {_listed(parts)}."
     ]
     sentences[0] = sentences[0][0].upper() + sentences[0][1:]
+    if ours := sum(bool(row["claim"].get("ours")) for rows in by_word.values() for row in rows):
+        sentences.append(
+            f"{ours} of these {'is' if ours == 1 else 'are'} the lab's own, or judged by a bound of its own."
+        )
     for word, beginning in ((FAILS, "Not borne out"), (HOLDS, "Borne out")):
         if rows := by_word[word]:
             sentences.append(f"{beginning}: {_quoted(rows)}")
