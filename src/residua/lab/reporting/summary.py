@@ -109,7 +109,7 @@ def _page(record: Record, figures: Sequence[str]) -> str:
 
 
 def _elsewhere(claims: Sequence[Judged]) -> list[str]:
-    """Return what is told wrongly elsewhere, and what is said by way of remark."""
+    """Return what is told wrongly elsewhere."""
     told = [f"{row.says} ({row.where}) Told elsewhere: {row.elsewhere}" for row in claims if row.elsewhere]
     return ["## Said elsewhere", "\n".join(f"- {markdown(text)}" for text in told)] if told else []
 
