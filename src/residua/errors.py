@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory")  # on Linux, Windows, a GPU
+NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory")  # Linux, Windows, CUDA's libraries
 
 
 class UserError(ValueError):
@@ -15,9 +15,10 @@ class UserError(ValueError):
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether it says that there is no room; PyTorch has no kind of its own for a processor's."""
-    said = str(error) if isinstance(error, RuntimeError) else ""
-    return isinstance(error, MemoryError) or any(words in said for words in NO_ROOM)
+    """Whether it says that there is no room; PyTorch has a kind of its own for a GPU's only."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch may be absent
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_ROOM)
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:

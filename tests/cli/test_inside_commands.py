@@ -124,6 +124,8 @@ def test_mistakes_are_one_sentence(words: tuple[str, ...], sentence: str) -> Non
 
 def test_the_python_of_the_document_runs() -> None:
     document = Path(__file__).parent.parent.parent / "docs" / "inside.md"
-    _, block = document.read_text().split("```python\n")
-    exec(block.split("```")[0], {})  # noqa: S102 - our own document
+    blocks = document.read_text().split("```python\n")[1:]
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block.split("```")[0], {})  # noqa: S102 - our own document
     assert Path("lesions.svg").exists()

@@ -543,7 +543,11 @@ def test_every_experiment_runs_at_a_smaller_scale_than_quick(tmp_path: Path, dig
                 assert bool(measured) == applies(name, specs[row.label])
                 assert not measured or measured["summary"].keys() == own(row, name)
             assert len(notes_of(tmp_path / "trials" / row.trial)) == row.passes == 1
-    assert all(verdict.word == "holds" for verdict in found[0].verdicts())
+    assert {verdict.claim.id for verdict in found[0].verdicts() if verdict.word != "holds"} == {
+        "multiply-adds-vgg-16",  # the paper's is that of the convolutions alone
+        "parameters-cifar-1001",  # without those of the norms
+        "parameters-cifar-pre-1001",
+    }
 
 
 def own(row: Row, measurement: str) -> set[str]:
